@@ -1,0 +1,107 @@
+# Every target does its own set-up: system packages, virtual environment, build.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test run check rtsan bench format clean
+
+PYTHON ?= python3
+# Its own line, because a bare `torch` may pull a CUDA build of several GB. On a machine without a
+# GPU name a CPU file or index: make test TORCH="torch==2.13.0 --index-url URL"
+TORCH ?= torch==2.13.0
+DI ?=
+ARGS ?=
+
+# The one list of system packages. libjack itself is opened at run time, whoever provides it.
+APT_PACKAGES := g++ cmake ninja-build python3-venv python3-dev nlohmann-json3-dev doctest-dev \
+	libjack-jackd2-dev jackd2 liblo-tools
+RTSAN_PACKAGES := clang-22 libclang-rt-22-dev llvm-22
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := pyproject.toml $(shell find ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## play a guitar through the daemon, switch rigs, record it (DI=my.wav: yours)
+	@$(BIN)/python -m tests.demo.demo $(if $(DI),--di "$(DI)")
+
+run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input system:capture_2")
+	@exec $(BIN)/ampd run $(ARGS)
+
+test: check build/tests/.built  ## everything; says what it skipped and why
+	ctest --test-dir build/tests --output-on-failure --timeout 300
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev build/tests/.built  ## formatting, lint, types and sizes, without the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	find ampd/engine tests/engine -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tests -quiet \
+	  -j $(shell nproc) 'ampd/engine/.*' >build/tidy.log 2>&1 || { cat build/tidy.log; exit 1; }
+	$(BIN)/lizard -w -C 15 -L 80 ampd trainer tests
+
+rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its marks checked
+	$(call install_packages,$(RTSAN_PACKAGES))
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/rtsan -G Ninja -DCMAKE_CXX_COMPILER=clang++-22 \
+	  -DCMAKE_CXX_FLAGS="-Wfunction-effects -Werror" -DAMP_SANITIZE=realtime \
+	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/rtsan.log 2>&1 || { cat build/rtsan.log; exit 1; }
+	@cmake --build build/rtsan
+	ctest --test-dir build/rtsan --output-on-failure --timeout 300
+
+bench: $(VENV)/.dev  ## one JSON line a row: model cost, OSC to audible
+	@$(BIN)/python -m tests.bench.model_cost
+	@$(BIN)/python -m tests.bench.osc_latency
+
+format: $(VENV)/.dev  ## rewrite the sources in the one style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	find ampd/engine tests/engine -name '*.?pp' | xargs $(BIN)/clang-format -i
+
+clean:  ## remove what was built; models, rigs and settings stay
+	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+# $(call install_packages,NAMES): those of them that are missing, by apt.
+define install_packages
+	@missing=(); for p in $(1); do \
+	  dpkg-query -W -f '$${db:Status-Status}' "$$p" 2>/dev/null | grep -qx installed || missing+=("$$p"); done; \
+	if (( $${#missing[@]} )); then \
+	  echo "installing $${missing[*]}"; \
+	  as_root=(env DEBIAN_FRONTEND=noninteractive); (( EUID == 0 )) || as_root=(sudo "$${as_root[@]}"); \
+	  "$${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 -q update; \
+	  "$${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 -q install -y --no-install-recommends "$${missing[@]}"; \
+	fi
+endef
+
+$(VENV)/.apt: Makefile
+	$(call install_packages,$(APT_PACKAGES))
+	@mkdir -p $(VENV) && touch $@
+
+$(VENV)/.tools: $(VENV)/.apt
+	@echo "virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) 'scikit-build-core>=0.11' 'nanobind>=2.4'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.tools $(SOURCES)
+	@echo "building ampd"
+	@$(PIP) --no-build-isolation -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.tools pyproject.toml | $(VENV)/.demo
+	@echo "installing $(TORCH) and the development tools"
+	@$(PIP) $(TORCH)
+	@$(PIP) --no-build-isolation -e '.[train,dev]'
+	@touch $@
+
+build/tests/.built: $(VENV)/.tools $(SOURCES) $(wildcard tests/engine/*)
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/tests -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DAMP_BUILD_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
+	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >build/cmake.log 2>&1 || { cat build/cmake.log; exit 1; }
+	@cmake --build build/tests
+	@touch $@

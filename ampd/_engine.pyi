@@ -1,0 +1,207 @@
+"""Typed face of the compiled engine module (ampd/engine/python.cpp).
+
+Every call releases the GIL while it works.  "control" calls belong to one control thread at a
+time (the session's); "supervisor" calls belong to the thread that owns libjack.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+class LoadError(Exception):
+    """A model or rig cannot be built; the text says file, place, found, expected, way out."""
+
+class JackError(Exception):
+    """libjack is missing, or it refused; the text says what and the way out."""
+
+@final
+class ParamInfo:
+    """One knob: where it is addressed, and what it accepts."""
+
+    path: str  # "input/gain_db", "amp/gain_db", "mix"
+    unit: str  # "dB", "" for a bare number
+    minimum: float
+    maximum: float
+    default: float
+    taper: str  # "linear" | "log" | "toggle"
+    text: str  # one phrase for people
+
+@final
+class ModelInfo:
+    """What a model file is, read without building it to play."""
+
+    path: str
+    family: str  # "ampd" | "nam"
+    architecture: str  # "residual_wavenet" | "wavenet"
+    name: str
+    sample_rate_hz: int  # 0 = the file does not say; 48000 is assumed
+    causal: bool
+    receptive_field_frames: int
+    latency_frames: int
+    weight_count: int
+    mac_per_sample: int
+    warnings: list[str]
+
+@final
+class BlockSpec:
+    """One block of a rig, as plain values. kind "amp" needs model (a path)."""
+
+    def __init__(self, kind: str, name: str, values: dict[str, float], model: str = "") -> None: ...
+
+@final
+class ChainInfo:
+    """A built chain: its knobs in index order, with the values it starts from."""
+
+    params: list[ParamInfo]
+    values: list[float]
+    models: list[ModelInfo]
+    latency_frames: int
+    memory_frames: int
+    memory_bytes: int
+
+@final
+class Fact:
+    """Something that happened on the audio thread, in engine frames.
+
+    kind      "selected" a switch was asked for (slot);  "switched" its fade is over (slot)
+              "superseded" a later selection came before the one with this id was heard (slot)
+              "audible"  the first frame of the new chain (slot)
+              "changed"  a value was taken (slot, index, value as accepted); slot -1: a global
+              "refused"  the command id found no such chain playing (slot, index)
+              "fault"    the chain in `slot` gave a non-finite sample and is dry until reselected
+              "late"     a block took longer than its period: value = 1 engine, 0 the machine
+    frame     engine frame at which it took effect
+    id        the command's id; 0 where MIDI or the engine itself caused it
+    """
+
+    kind: str
+    slot: int
+    index: int
+    value: float
+    frame: int
+    id: int
+
+@final
+class Load:
+    """Time of the audio callback since the last call, as a share of its period (1.0 = all)."""
+
+    blocks: int
+    p50: float
+    p99: float
+    maximum: float
+    late_engine: int  # blocks late by the engine's own CPU time, since start
+    late_machine: int  # blocks late while the thread did not run, since start
+
+SLOT_COUNT: int  # 132: programs 0..127, then scratch slots for rigs outside the bank
+GLOBALS: list[ParamInfo]  # index 0 "bypass", 1 "mute"
+
+@final
+class Engine:
+    """The rack: slots of built chains, one playing. sample_rate_hz is fixed for its life.
+
+    threaded False: no warm thread; service() runs between offline blocks (deterministic).
+    safety False: the output is taken before the safety stage (tests).
+    isa: "auto" | "scalar" | "generic" | "avx2" | "avx512"
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        threaded: bool = True,
+        safety: bool = True,
+        isa: str = "auto",
+    ) -> None: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def frame(self) -> int:
+        """Frames processed so far. Any thread."""
+    def install(
+        self, slot: int, values: dict[str, float], blocks: Sequence[BlockSpec]
+    ) -> ChainInfo:
+        """Build a chain and park it in `slot`; what plays goes on. values: "input/gain_db",
+        "output/gain_db", "mix". Raises LoadError (nothing has changed then)."""
+    def remove(self, slot: int) -> None: ...
+    def select(self, slot: int, fresh: bool = False) -> int:
+        """Switch to `slot` and return the command id. If it already plays, its values ramp back
+        to the rig's own, unless fresh: then the chain parked there by install replaces it."""
+    def set_param(self, slot: int, index: int, value: float) -> int: ...
+    def set_global(self, index: int, value: float) -> int: ...
+    def set_programs(self, slots: Sequence[int]) -> None:
+        """MIDI program n selects slots[n]; -1: no rig. 0 to 128 entries."""
+    def facts(self) -> list[Fact]:
+        """All facts since the last call. Control thread."""
+    def facts_fd(self) -> int:
+        """An eventfd that becomes readable when facts wait (read 8 bytes to clear); -1 unless
+        threaded. Owned by the engine."""
+    def load(self) -> Load: ...
+    def process(
+        self,
+        signal: NDArray[np.float32],
+        block_frames: int = 64,
+        midi: Sequence[tuple[int, bytes]] = (),
+    ) -> NDArray[np.float32]:
+        """Offline host: (frames,) in, (2, frames) out. midi: (frame, message) in frame order.
+        Only while no JackHost is active on this engine."""
+    def service(self) -> None:
+        """One round of the warm thread's work, for threaded=False between calls of process."""
+
+@final
+class PortInfo:
+    name: str
+    is_input: bool
+    is_output: bool
+    is_physical: bool
+    is_midi: bool
+    connections: list[str]
+
+@final
+class JackHost:
+    """JACK ports -> Engine. All calls: supervisor thread; any of them can block for ever when
+    the server hangs, so the caller keeps the deadline."""
+
+    def __init__(self) -> None: ...
+    def open(self, client_name: str, server_name: str = "") -> None:
+        """Open the client and register in_1 out_1 out_2 midi_in midi_out; never starts a
+        server. Raises JackError."""
+    def activate(self, engine: Engine) -> None:
+        """Start the audio thread. The engine's rate must be the server's."""
+    def close(self) -> None:
+        """Stop and forget the client; no error when there is none."""
+    @property
+    def client_name(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def lost(self) -> str:
+        """Why the server went away, "" while it is there. Any thread."""
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def period_frames(self) -> int: ...
+    @property
+    def is_realtime(self) -> bool: ...
+    @property
+    def cycles(self) -> int:
+        """Cycles run so far. Any thread."""
+    @property
+    def xruns(self) -> int:
+        """What the server reported, whoever caused it. Any thread."""
+    def ports(self) -> list[PortInfo]: ...
+    def connect(self, source: str, destination: str) -> None: ...
+    def disconnect(self, source: str, destination: str) -> None: ...
+
+def inspect_model(path: str) -> ModelInfo:
+    """Read, validate and self-test a model file. Raises LoadError."""
+
+def render_model(
+    path: str, signal: NDArray[np.float32], block_frames: int = 64, isa: str = "auto"
+) -> NDArray[np.float32]:
+    """The bare net from its silence-warmed state: (frames,) in, (frames,) out. Raises LoadError."""
+
+def isas() -> list[str]:
+    """Instruction sets that this machine can run, best last, "scalar" first."""

@@ -1,0 +1,71 @@
+#include "../dsp/ramp.hpp"
+#include "table.hpp"
+
+namespace amp {
+namespace {
+
+enum Param { kGain, kLevel };
+
+constexpr std::array kParams{
+    ParamInfo{"gain_db", "dB", -40, 40, 0, Taper::kLinear, "how hard the model is driven"},
+    ParamInfo{"level_db", "dB", -60, 24, 0, Taper::kLinear, "level of what the model gives"},
+};
+
+class Amp final : public Block {
+ public:
+  Amp(const std::shared_ptr<const nn::Model>& model, const BuildContext& context)
+      : net_(nn::make_net(model, context.isa)),
+        memory_frames_(model->info.receptive_field_frames),
+        latency_frames_(model->info.latency_frames),
+        gain_(ramp_frames(context.sample_rate_hz), 1),
+        level_(ramp_frames(context.sample_rate_hz), 1) {}
+
+  [[nodiscard]] std::span<const ParamInfo> params() const noexcept AMP_RT override {
+    return kParams;
+  }
+
+  void set(int param, float value, bool jump) noexcept AMP_RT override {
+    dsp::Ramp& ramp = param == kGain ? gain_ : level_;
+    jump ? ramp.jump(from_db(value)) : ramp.to(from_db(value));
+  }
+
+  void reset() noexcept AMP_RT override { net_->reset(); }
+
+  /// Plays the first channel: what stands before an amp in a rig is mono.
+  void process(Signal& signal) noexcept AMP_RT override {
+    float* const mono = signal.channel[0];
+    gain_.scale(mono, signal.frames);
+    net_->process(mono, mono, signal.frames);
+    level_.scale(mono, signal.frames);
+    signal.width = 1;
+  }
+
+  [[nodiscard]] int latency_frames() const noexcept AMP_RT override { return latency_frames_; }
+  [[nodiscard]] int memory_frames() const noexcept AMP_RT override { return memory_frames_; }
+  [[nodiscard]] size_t memory_bytes() const noexcept override { return net_->memory_bytes(); }
+
+ private:
+  std::unique_ptr<nn::Net> net_;
+  int memory_frames_;
+  int latency_frames_;
+  dsp::Ramp gain_;
+  dsp::Ramp level_;
+};
+
+}  // namespace
+
+std::unique_ptr<Block> make_amp(const BlockSpec& spec, BuildContext& context) {
+  if (spec.model.empty())
+    throw nn::LoadError("chain." + spec.name + ".model is missing; expected the name of a model.");
+  const std::shared_ptr<const nn::Model> model = nn::load_model(spec.model);
+  const int rate = model->info.playing_rate_hz();
+  if (rate != context.sample_rate_hz)
+    throw nn::LoadError(spec.model + ": the model is made for " + std::to_string(rate) +
+                        " Hz, the host runs at " + std::to_string(context.sample_rate_hz) +
+                        " Hz; run the host at " + std::to_string(rate) +
+                        " Hz or export the model for the host's rate.");
+  context.models.push_back(model->info);
+  return std::make_unique<Amp>(model, context);
+}
+
+}  // namespace amp

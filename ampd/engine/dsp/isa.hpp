@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace amp::dsp {
+
+/// Instruction sets that kernels are built for, slowest first. kScalar is the float64 truth.
+enum class Isa : uint8_t { kScalar, kGeneric, kAvx2, kAvx512 };
+
+/// Those that this machine can run, slowest first. Thread: any.
+std::vector<Isa> available_isas();
+
+/// The fastest of them. Thread: any.
+Isa best_isa();
+
+std::string_view isa_name(Isa isa);
+
+/// "auto" is best_isa(). Raises std::invalid_argument for a name that is unknown or cannot run
+/// here; the text lists those that can.
+Isa isa_from_name(std::string_view name);
+
+/// The kernels of `isa`; those of kGeneric for kScalar. Thread: any.
+const Kernels& kernels(Isa isa);
+
+/// Output channels are computed in tiles of 8, 4, 2 and 1. A matrix [outs][row], row = in * taps,
+/// is packed tile after tile as [row][tile], so that a tile reads its weights in one line.
+std::vector<float> pack_tiles(const std::vector<float>& matrix, int outs, int row);
+
+}  // namespace amp::dsp

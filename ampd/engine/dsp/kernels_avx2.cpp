@@ -1,0 +1,3 @@
+#define AMP_ISA avx2
+#define AMP_LANES 8
+#include "kernels.inl"

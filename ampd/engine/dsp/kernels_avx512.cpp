@@ -1,0 +1,3 @@
+#define AMP_ISA avx512
+#define AMP_LANES 16
+#include "kernels.inl"

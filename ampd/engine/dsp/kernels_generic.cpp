@@ -1,0 +1,3 @@
+#define AMP_ISA generic
+#define AMP_LANES 4
+#include "kernels.inl"

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "audio.hpp"
+#include "warm.hpp"
+
+namespace amp {
+
+/// Times of the audio callback as shares of its period.
+struct Load {
+  uint32_t blocks = 0;  ///< callbacks since the last reading
+  float p50 = 0;
+  float p99 = 0;
+  float maximum = 0;
+  uint32_t late_engine = 0;   ///< blocks late by the engine's own CPU time, since the start
+  uint32_t late_machine = 0;  ///< blocks late while the thread did not run, since the start
+};
+
+struct EngineOptions {
+  bool threaded = true;     ///< run a warm thread; else service() stands in for it
+  bool with_safety = true;  ///< false: the output before the safety stage, for measurements
+  dsp::Isa isa = dsp::Isa::kGeneric;
+};
+
+/// An eventfd for its lifetime, or -1.
+class EventFd {
+ public:
+  explicit EventFd(bool open);
+  ~EventFd();
+  EventFd(const EventFd&) = delete;
+  EventFd& operator=(const EventFd&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// The rack: slots of built chains, of which one plays. Links neither Python nor JACK.
+class Engine {
+ public:
+  Engine(int sample_rate_hz, const EngineOptions& options);
+  ~Engine();  ///< no host may be running
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ---- control half: one thread at a time ----------------------------------------------------
+
+  /// Build a chain from a rig; nothing that plays changes. Raises nn::LoadError. Thread: any.
+  [[nodiscard]] std::unique_ptr<Chain> build(const RigSpec& rig) const;
+  /// Park a chain in a slot, 0..kSlotCount - 1.
+  void park(int slot, std::unique_ptr<Chain> chain);
+  void clear(int slot);
+  /// Switch to a slot; `fresh` takes the parked chain even where the slot plays already. Returns
+  /// the command's id, 0 if the queue to the audio thread is full (no host runs).
+  uint32_t select(int slot, bool fresh);
+  /// Set a param of the chain that plays or is about to play in `slot`. Returns as select.
+  uint32_t set_param(int slot, int index, float value);
+  uint32_t set_global(Global global, float value);
+  /// MIDI program n selects slots[n], -1 none; at most kProgramCount.
+  void set_programs(const std::vector<int>& slots);
+  /// All facts since the last call, late blocks among them.
+  std::vector<Fact> facts();
+  /// Readable when facts wait; -1 unless threaded.
+  [[nodiscard]] int facts_fd() const { return facts_fd_.get(); }
+  Load load();
+
+  /// Work of the warm thread where there is none. Thread: the only one.
+  void service() { warm_.round(); }
+  /// A host starts or ends: the thread that will call process. Thread: supervisor.
+  void attach(pthread_t audio_thread) { warm_.attach(audio_thread); }
+  void detach() { warm_.detach(); }
+
+  [[nodiscard]] int sample_rate_hz() const { return sample_rate_hz_; }
+  [[nodiscard]] dsp::Isa isa() const { return options_.isa; }
+  /// Frames played since the start. Thread: any.
+  [[nodiscard]] int64_t frame() const { return lines_.history.written(); }
+
+  // ---- audio half: the host's callback -------------------------------------------------------
+
+  void process(Callback& callback) noexcept AMP_RT { audio_.process(callback); }
+
+ private:
+  uint32_t send(Command command);
+
+  int sample_rate_hz_;
+  EngineOptions options_;
+  EventFd facts_fd_;
+  uint32_t last_id_ = 0;
+  std::vector<uint32_t> load_before_;
+  Lines lines_;
+  Audio audio_;
+  Warm warm_;
+};
+
+}  // namespace amp

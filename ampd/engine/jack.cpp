@@ -1,0 +1,307 @@
+#include "jack.hpp"
+
+#include <dlfcn.h>
+#include <jack/jack.h>
+#include <jack/midiport.h>
+#include <pthread.h>
+
+#include <utility>
+
+namespace amp {
+namespace {
+
+#define AMP_JACK_FUNCTIONS(X) \
+  X(set_error_function)       \
+  X(set_info_function)        \
+  X(client_open)              \
+  X(client_close)             \
+  X(get_client_name)          \
+  X(activate)                 \
+  X(deactivate)               \
+  X(set_process_callback)     \
+  X(set_buffer_size_callback) \
+  X(set_xrun_callback)        \
+  X(set_latency_callback)     \
+  X(set_thread_init_callback) \
+  X(on_shutdown)              \
+  X(on_info_shutdown)         \
+  X(get_sample_rate)          \
+  X(get_buffer_size)          \
+  X(is_realtime)              \
+  X(port_register)            \
+  X(port_get_buffer)          \
+  X(port_get_latency_range)   \
+  X(port_set_latency_range)   \
+  X(port_by_name)             \
+  X(port_flags)               \
+  X(port_type)                \
+  X(port_get_all_connections) \
+  X(get_ports)                \
+  X(connect)                  \
+  X(disconnect)               \
+  X(free)                     \
+  X(midi_get_event_count)     \
+  X(midi_event_get)           \
+  X(midi_clear_buffer)        \
+  X(midi_event_reserve)
+
+/// The functions of libjack, looked up by name: the engine starts on machines without it.
+struct Library {
+#define AMP_MEMBER(name) decltype(&::jack_##name) name = nullptr;  // NOLINT(*-macro-parentheses)
+  AMP_JACK_FUNCTIONS(AMP_MEMBER)
+#undef AMP_MEMBER
+};
+
+template <typename Function>
+void find(void* library, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(::dlsym(library, name));
+  if (function == nullptr)
+    throw JackError(std::string("libjack.so.0 has no ") + name +
+                    "; expected JACK 1.9 or PipeWire's libjack, install the package jackd2.");
+}
+
+Library load_library() {
+  void* const handle = ::dlopen("libjack.so.0", RTLD_NOW | RTLD_GLOBAL);
+  if (handle == nullptr)
+    throw JackError("libjack.so.0 is not installed; install the package jackd2, or pipewire-jack.");
+  Library library;
+#define AMP_FIND(name) find(handle, "jack_" #name, library.name);
+  AMP_JACK_FUNCTIONS(AMP_FIND)
+#undef AMP_FIND
+  // While no server is up, libjack would print five lines at every try; the errors raised here say
+  // what matters.
+  library.set_error_function([](const char*) {});
+  library.set_info_function([](const char*) {});
+  return library;
+}
+
+const Library& jack() {
+  static const Library library = load_library();
+  return library;
+}
+
+jack_client_t* as_client(void* client) {
+  return static_cast<jack_client_t*>(client);
+}
+jack_port_t* as_port(void* port) {
+  return static_cast<jack_port_t*>(port);
+}
+
+std::string why_not_open(unsigned status) {
+  if ((status & (JackServerFailed | JackFailure)) != 0 && (status & JackVersionError) == 0)
+    return "no JACK server answers; start jackd or PipeWire.";
+  if ((status & JackVersionError) != 0) return "the JACK server is of another version.";
+  return "the JACK server refused the client (status " + std::to_string(status) + ").";
+}
+
+/// Names that libjack gave out, and their memory back.
+std::vector<std::string> take_names(const char** names) {
+  std::vector<std::string> taken;
+  for (const char** name = names; name != nullptr && *name != nullptr; ++name)
+    taken.emplace_back(*name);
+  if (names != nullptr) jack().free(names);
+  return taken;
+}
+
+constexpr size_t kMostEvents = 256;
+
+}  // namespace
+
+struct JackHost::Callbacks {
+  static JackHost& host(void* self) { return *static_cast<JackHost*>(self); }
+
+  static int process(jack_nframes_t frames, void* self) { return host(self).run(frames); }
+
+  static int buffer_size(jack_nframes_t frames, void* self) {
+    host(self).period_frames_ = static_cast<int>(frames);
+    return 0;
+  }
+
+  static int xrun(void* self) {
+    ++host(self).xruns_;
+    return 0;
+  }
+
+  static void thread_init(void* self) {
+    if (host(self).engine_ != nullptr) host(self).engine_->attach(pthread_self());
+  }
+
+  static void shutdown(void* self) { host(self).lost_ = true; }
+
+  static void info_shutdown(jack_status_t, const char*, void* self) { host(self).lost_ = true; }
+
+  static void latency(jack_latency_callback_mode_t mode, void* self) {
+    const JackHost& h = host(self);
+    const auto frames = static_cast<jack_nframes_t>(h.latency_frames_.load());
+    const bool capture = mode == JackCaptureLatency;
+    jack_latency_range_t range{};
+    jack().port_get_latency_range(as_port(h.ports_[capture ? kIn : kLeft]), mode, &range);
+    range.min += frames;
+    range.max += frames;
+    if (!capture) {
+      jack().port_set_latency_range(as_port(h.ports_[kIn]), mode, &range);
+      return;
+    }
+    for (const Port port : {kLeft, kRight})
+      jack().port_set_latency_range(as_port(h.ports_[port]), mode, &range);
+  }
+};
+
+JackHost::JackHost() = default;
+
+JackHost::~JackHost() {
+  close();
+}
+
+void JackHost::open(const std::string& client_name, const std::string& server_name) {
+  if (client_ != nullptr) throw JackError("the JACK client is open already; close it first.");
+  jack_status_t status{};
+  const int options = JackNoStartServer | (server_name.empty() ? 0 : JackServerName);
+  client_ =
+      server_name.empty()
+          ? jack().client_open(client_name.c_str(), static_cast<jack_options_t>(options), &status)
+          : jack().client_open(client_name.c_str(), static_cast<jack_options_t>(options), &status,
+                               server_name.c_str());
+  if (client_ == nullptr) throw JackError(why_not_open(status));
+  lost_ = false;
+  cycles_ = 0;
+  xruns_ = 0;
+  jack_client_t* const client = as_client(client_);
+  period_frames_ = static_cast<int>(jack().get_buffer_size(client));
+  jack().set_process_callback(client, Callbacks::process, this);
+  jack().set_buffer_size_callback(client, Callbacks::buffer_size, this);
+  jack().set_xrun_callback(client, Callbacks::xrun, this);
+  jack().set_latency_callback(client, Callbacks::latency, this);
+  jack().set_thread_init_callback(client, Callbacks::thread_init, this);
+  // jack2 calls only the second where it is set, PipeWire only the first.
+  jack().on_shutdown(client, Callbacks::shutdown, this);
+  jack().on_info_shutdown(client, Callbacks::info_shutdown, this);
+  register_ports();
+}
+
+void JackHost::register_ports() {
+  struct Row {
+    const char* name;
+    const char* type;
+    unsigned long flags;
+  };
+  constexpr std::array<Row, kPortCount> kRows{{
+      {"in_1", JACK_DEFAULT_AUDIO_TYPE, JackPortIsInput},
+      {"out_1", JACK_DEFAULT_AUDIO_TYPE, JackPortIsOutput},
+      {"out_2", JACK_DEFAULT_AUDIO_TYPE, JackPortIsOutput},
+      {"midi_in", JACK_DEFAULT_MIDI_TYPE, JackPortIsInput},
+      {"midi_out", JACK_DEFAULT_MIDI_TYPE, JackPortIsOutput},
+  }};
+  for (size_t i = 0; i < kRows.size(); ++i) {
+    const Row& row = kRows[i];
+    ports_[i] = jack().port_register(as_client(client_), row.name, row.type, row.flags, 0);
+    if (ports_[i] == nullptr) {
+      close();
+      throw JackError(std::string("the JACK server refused the port ") + row.name + ".");
+    }
+  }
+}
+
+void JackHost::activate(Engine& engine) {
+  if (client_ == nullptr) throw JackError("the JACK client is not open; open it first.");
+  if (engine.sample_rate_hz() != sample_rate_hz())
+    throw JackError("the engine was built for " + std::to_string(engine.sample_rate_hz()) +
+                    " Hz, the JACK server runs at " + std::to_string(sample_rate_hz()) + " Hz.");
+  engine_ = &engine;
+  if (jack().activate(as_client(client_)) != 0) {
+    engine_ = nullptr;
+    throw JackError("the JACK server did not activate the client.");
+  }
+}
+
+void JackHost::close() {
+  if (client_ != nullptr) jack().client_close(as_client(client_));
+  if (engine_ != nullptr) engine_->detach();
+  client_ = nullptr;
+  engine_ = nullptr;
+  ports_ = {};
+}
+
+std::string JackHost::client_name() const {
+  return client_ == nullptr ? "" : jack().get_client_name(as_client(client_));
+}
+
+std::string JackHost::lost() const {
+  return lost_ ? "the JACK server went away" : "";
+}
+
+int JackHost::sample_rate_hz() const {
+  return client_ == nullptr ? 0 : static_cast<int>(jack().get_sample_rate(as_client(client_)));
+}
+
+bool JackHost::is_realtime() const {
+  return client_ != nullptr && jack().is_realtime(as_client(client_)) != 0;
+}
+
+std::vector<JackPort> JackHost::ports() const {
+  std::vector<JackPort> found;
+  if (client_ == nullptr) return found;
+  jack_client_t* const client = as_client(client_);
+  for (const std::string& name : take_names(jack().get_ports(client, nullptr, nullptr, 0))) {
+    jack_port_t* const port = jack().port_by_name(client, name.c_str());
+    if (port == nullptr) continue;
+    const auto flags = static_cast<unsigned>(jack().port_flags(port));
+    const std::string type = jack().port_type(port);
+    found.push_back({.name = name,
+                     .is_input = (flags & JackPortIsInput) != 0,
+                     .is_output = (flags & JackPortIsOutput) != 0,
+                     .is_physical = (flags & JackPortIsPhysical) != 0,
+                     .is_midi = type == JACK_DEFAULT_MIDI_TYPE,
+                     .connections = take_names(jack().port_get_all_connections(client, port))});
+  }
+  return found;
+}
+
+void JackHost::connect(const std::string& source, const std::string& destination) {
+  const int result = client_ == nullptr
+                         ? -1
+                         : jack().connect(as_client(client_), source.c_str(), destination.c_str());
+  if (result != 0 && result != EEXIST)
+    throw JackError("cannot connect " + source + " to " + destination +
+                    "; look at `ampd ports` for what there is.");
+}
+
+void JackHost::disconnect(const std::string& source, const std::string& destination) {
+  if (client_ == nullptr ||
+      jack().disconnect(as_client(client_), source.c_str(), destination.c_str()) != 0)
+    throw JackError("cannot disconnect " + source + " from " + destination + ".");
+}
+
+int JackHost::run(uint32_t frames) noexcept AMP_RT {
+  cycles_.fetch_add(1, std::memory_order_relaxed);
+  const Library& library = jack();
+  std::array<MidiEvent, kMostEvents> events;
+  size_t count = 0;
+  void* const midi_in = library.port_get_buffer(as_port(ports_[kMidiIn]), frames);
+  const uint32_t waiting = library.midi_get_event_count(midi_in);
+  for (uint32_t i = 0; i < waiting && count < events.size(); ++i) {
+    jack_midi_event_t event{};
+    if (library.midi_event_get(&event, midi_in, i) != 0 || event.size < 1 || event.size > 3)
+      continue;
+    events[count] = {.frame = static_cast<int>(event.time), .size = static_cast<int>(event.size)};
+    for (size_t b = 0; b < event.size; ++b) events[count].data[b] = event.buffer[b];
+    ++count;
+  }
+  Callback callback{
+      .in = static_cast<const float*>(library.port_get_buffer(as_port(ports_[kIn]), frames)),
+      .left = static_cast<float*>(library.port_get_buffer(as_port(ports_[kLeft]), frames)),
+      .right = static_cast<float*>(library.port_get_buffer(as_port(ports_[kRight]), frames)),
+      .frames = static_cast<int>(frames),
+      .midi = {events.data(), count}};
+  engine_->process(callback);
+  void* const midi_out = library.port_get_buffer(as_port(ports_[kMidiOut]), frames);
+  library.midi_clear_buffer(midi_out);
+  if (callback.echoed_program >= 0)
+    if (jack_midi_data_t* const data = library.midi_event_reserve(midi_out, 0, 2)) {
+      data[0] = 0xC0;
+      data[1] = static_cast<jack_midi_data_t>(callback.echoed_program);
+    }
+  return 0;
+}
+
+}  // namespace amp

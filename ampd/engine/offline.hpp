@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine.hpp"
+
+namespace amp {
+
+/// Play arrays through the engine, as a host does: in calls of `block_frames`, MIDI at its frame.
+///   in           `frames` samples
+///   left, right  `frames` samples each, must not overlap `in`
+///   midi         in frame order, frames counted from the start of `in`
+/// Thread: the only one that drives the engine.
+void play_offline(Engine& engine, const float* in, float* left, float* right, int64_t frames,
+                  int block_frames, const std::vector<MidiEvent>& midi);
+
+/// The bare net of a model file from its silence-warmed state, `block_frames` at a time: no chain,
+/// no safety stage. Raises nn::LoadError. Thread: any.
+void play_model(const std::string& path, dsp::Isa isa, const float* in, float* out, int64_t frames,
+                int block_frames);
+
+}  // namespace amp

@@ -1,0 +1,177 @@
+#include "warm.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+
+namespace amp {
+namespace {
+
+/// The audio thread may not wake anybody (a system call), so it is asked this often.
+constexpr std::chrono::microseconds kLivePoll{1000};
+constexpr std::chrono::microseconds kIdlePoll{5000};
+
+/// Rounds in which a warmed chain chases input that arrives meanwhile; the audio thread does the
+/// rest.
+constexpr int kChases = 8;
+constexpr size_t kSamples = 64;
+
+int64_t read_ns(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+}  // namespace
+
+Warm::Warm(Lines& lines, bool threaded, int event_fd) : lines_(lines), event_fd_(event_fd) {
+  if (threaded) thread_ = std::thread([this] { work(); });
+}
+
+Warm::~Warm() {
+  {
+    const std::lock_guard lock(stop_mutex_);
+    stopping_ = true;
+  }
+  stop_signal_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  Delivery delivery;
+  while (lines_.deliveries.pop(delivery)) delete delivery.chain;
+  Retired retired;
+  while (lines_.retired.pop(retired)) delete retired.chain;
+}
+
+void Warm::park(int slot, std::unique_ptr<Chain> chain) {
+  const std::lock_guard lock(slots_mutex_);
+  Slot& place = slots_[static_cast<size_t>(slot)];
+  std::swap(place.parked, chain);
+  place.open = true;
+}
+
+void Warm::clear(int slot) {
+  std::unique_ptr<Chain> old;
+  const std::lock_guard lock(slots_mutex_);
+  Slot& place = slots_[static_cast<size_t>(slot)];
+  std::swap(place.parked, old);
+  place.open = false;
+}
+
+void Warm::work() {
+  const FtzGuard ftz;
+  std::unique_lock lock(stop_mutex_);
+  while (!stopping_) {
+    lock.unlock();
+    round();
+    lock.lock();
+    stop_signal_.wait_for(lock, busy_ ? kLivePoll : kIdlePoll, [this] { return stopping_; });
+  }
+}
+
+void Warm::round() {
+  Request request;
+  Request newest;
+  while (lines_.requests.pop(request)) newest = request;
+  // A chain that is wanted again was given back before it was asked for.
+  Retired retired;
+  while (lines_.retired.pop(retired)) take_back(retired);
+  if (newest.slot >= 0) deliver(newest);
+  judge_late_blocks();
+  if (event_fd_ >= 0 && !(lines_.facts.empty() && facts_.empty())) {
+    const uint64_t one = 1;
+    // A full counter means that the control thread has been woken already.
+    [[maybe_unused]] const ssize_t written = ::write(event_fd_, &one, sizeof one);
+  }
+}
+
+void Warm::take_back(const Retired& retired) {
+  std::unique_ptr<Chain> chain(retired.chain);
+  const std::lock_guard lock(slots_mutex_);
+  Slot& slot = slots_[static_cast<size_t>(retired.slot)];
+  if (slot.open && slot.parked == nullptr) slot.parked = std::move(chain);
+}
+
+void Warm::deliver(const Request& request) {
+  std::unique_ptr<Chain> chain;
+  {
+    const std::lock_guard lock(slots_mutex_);
+    chain = std::move(slots_[static_cast<size_t>(request.slot)].parked);
+  }
+  const int64_t position = chain ? bring_up(*chain) : 0;
+  Chain* const handed = chain.release();
+  if (!lines_.deliveries.push({handed, request.slot, request.serial, position}))
+    take_back({.chain = handed, .slot = request.slot});
+}
+
+/// Feed the chain what was played until now, as far back as it remembers.
+int64_t Warm::bring_up(Chain& chain) const {
+  const FtzGuard ftz;
+  std::array<std::array<float, kMaxFrames>, 4> scratch;
+  chain.reset();
+  int64_t written = lines_.history.written();
+  const int64_t memory =
+      std::min<int64_t>(chain.memory_frames() + chain.latency_frames(), History::kFrames / 2);
+  int64_t position = std::max<int64_t>(0, written - memory);
+  for (int chase = 0; chase < kChases && position < written; ++chase) {
+    // A host in freewheel can be faster than the chain: what it does not remember it need not hear.
+    position = std::max(position, written - memory);
+    while (position < written) {
+      const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, written - position));
+      lines_.history.read(position, scratch[0].data(), frames);
+      chain.process(scratch[0].data(), {scratch[1].data(), scratch[2].data(), scratch[3].data()},
+                    frames);
+      position += frames;
+    }
+    written = lines_.history.written();
+  }
+  return position;
+}
+
+void Warm::attach(pthread_t audio_thread) {
+  const std::lock_guard lock(audio_mutex_);
+  has_audio_ = pthread_getcpuclockid(audio_thread, &audio_clock_) == 0;
+  samples_.clear();
+  late_.clear();
+  busy_ = true;
+  int policy = 0;
+  sched_param priority{};
+  if (!thread_.joinable() || pthread_getschedparam(audio_thread, &policy, &priority) != 0) return;
+  if (policy != SCHED_FIFO && policy != SCHED_RR) return;
+  priority.sched_priority = std::max(1, priority.sched_priority - 1);
+  pthread_setschedparam(thread_.native_handle(), SCHED_FIFO, &priority);
+}
+
+void Warm::detach() {
+  const std::lock_guard lock(audio_mutex_);
+  has_audio_ = false;
+  busy_ = false;
+}
+
+/// A block is the engine's fault if its thread ran for longer than the period between a look at
+/// its CPU clock before the block and one after it; else the machine kept the thread from running.
+void Warm::judge_late_blocks() {
+  const std::lock_guard lock(audio_mutex_);
+  LateBlock block;
+  while (lines_.late.pop(block)) late_.push_back(block);
+  if (!has_audio_) {
+    late_.clear();
+    return;
+  }
+  const int64_t wall = read_ns(CLOCK_MONOTONIC);
+  samples_.push_back({wall, read_ns(audio_clock_)});
+  if (samples_.size() > kSamples) samples_.pop_front();
+  while (!late_.empty() && late_.front().end_ns <= wall) {
+    const LateBlock& late = late_.front();
+    int64_t before_cpu = samples_.front().cpu_ns;
+    for (const Sample& sample : samples_)
+      if (sample.wall_ns <= late.begin_ns) before_cpu = sample.cpu_ns;
+    const bool by_engine = samples_.back().cpu_ns - before_cpu > late.period_ns;
+    ++(by_engine ? late_by_engine_ : late_by_machine_);
+    facts_.push({.kind = Fact::Kind::kLate, .value = by_engine ? 1.0F : 0.0F, .frame = late.frame});
+    late_.pop_front();
+  }
+}
+
+}  // namespace amp

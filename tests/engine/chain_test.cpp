@@ -1,0 +1,136 @@
+#include "chain.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "fixtures.hpp"
+
+using namespace amp;
+using namespace amp::test;
+
+namespace {
+
+std::vector<float> play(Chain& chain, const std::vector<float>& input, int block = 64) {
+  std::vector<float> left(input.size());
+  std::array<float, kMaxFrames> right{};
+  std::array<float, kMaxFrames> dry{};
+  for (size_t at = 0; at < input.size(); at += static_cast<size_t>(block)) {
+    const size_t frames = std::min(static_cast<size_t>(block), input.size() - at);
+    chain.process(&input[at], {&left[at], right.data(), dry.data()}, static_cast<int>(frames));
+  }
+  return left;
+}
+
+std::string refusal(const RigSpec& rig) {
+  try {
+    const Chain chain(rig, 48000, dsp::best_isa());
+  } catch (const nn::LoadError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+BlockSpec gain(const std::string& name, float db) {
+  return {.kind = "gain", .name = name, .values = {{"gain_db", db}}, .model = ""};
+}
+
+}  // namespace
+
+TEST_CASE("an empty chain, and one with mix 0, pass every bit") {
+  const std::vector<float> input = noise(1000, 1);
+  Chain clean({}, 48000, dsp::best_isa());
+  CHECK(play(clean, input) == input);
+  Chain dry({.values = {{"mix", 0}}, .blocks = {gain("gain", 20)}}, 48000, dsp::best_isa());
+  CHECK(play(dry, input) == input);
+}
+
+TEST_CASE("gains multiply in decibels") {
+  const std::vector<float> input = noise(500, 2);
+  Chain chain({.values = {{"input/gain_db", 6}, {"output/gain_db", -12}},
+               .blocks = {gain("gain", 3), gain("gain2", 3)}},
+              48000, dsp::best_isa());
+  // 6 + 3 + 3 - 12 dB; four factors that are each rounded to 6e-8
+  CHECK(largest_difference(play(chain, input), input) <= 5e-7F);
+}
+
+TEST_CASE("a value that changes while it plays does not depend on the block length") {
+  const std::vector<float> input = noise(3000, 3);
+  std::vector<std::vector<float>> outputs;
+  for (const int block : {1, 7, 64}) {
+    Chain chain({.values = {}, .blocks = {gain("gain", 0)}}, 48000, dsp::best_isa());
+    std::vector<float> output = play(chain, {input.begin(), input.begin() + 640}, block);
+    chain.set(3, -20, false);
+    const std::vector<float> rest = play(chain, {input.begin() + 640, input.end()}, block);
+    output.insert(output.end(), rest.begin(), rest.end());
+    outputs.push_back(output);
+  }
+  CHECK(outputs[0] == outputs[1]);
+  CHECK(outputs[0] == outputs[2]);
+  CHECK(outputs[0].back() == doctest::Approx(input.back() * 0.1F).epsilon(1e-5));
+}
+
+TEST_CASE("a value outside its range is clamped and the taken one is told") {
+  Chain chain({}, 48000, dsp::best_isa());
+  CHECK(chain.set(1, 7, false) == 1);
+  CHECK(chain.set(2, -1000, false) == -60);
+}
+
+TEST_CASE("a rig with an unknown block, param, place or value is refused by name") {
+  CHECK(refusal({.values = {},
+                 .blocks = {{.kind = "fuzz", .name = "fuzz", .values = {}, .model = ""}}}) ==
+        "chain: found the block kind \"fuzz\", expected one of gain, amp.");
+  CHECK(
+      refusal(
+          {.values = {},
+           .blocks = {{.kind = "gain", .name = "gain", .values = {{"drive", 1}}, .model = ""}}}) ==
+      "gain/drive is not a param; expected one of gain_db.");
+  CHECK(refusal({.values = {}, .blocks = {gain("gain", 99)}}) ==
+        "gain/gain_db is 99, expected -60 to 40 dB.");
+  CHECK(refusal({.values = {{"mix", -0.5F}}, .blocks = {}}) == "mix is -0.5, expected 0 to 1.");
+  CHECK(refusal({.values = {{"treble", 1}}, .blocks = {}}) ==
+        "treble is not a param of a rig; expected input, mix or output.");
+  CHECK(refusal({.values = {}, .blocks = {gain("a", 0), gain("a", 0)}})
+            .starts_with("chain has two blocks named \"a\""));
+  CHECK(
+      refusal({.values = {}, .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = ""}}})
+          .starts_with("chain.amp.model is missing"));
+}
+
+TEST_CASE("a model for another rate is refused with both rates") {
+  const TempDir dir;
+  const std::string file = dir.write("m.json", native_model(2, 3, {1}, 1).dump());
+  const RigSpec rig{.values = {},
+                    .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}};
+  CHECK_THROWS_WITH_AS(Chain(rig, 44100, dsp::best_isa()),
+                       doctest::Contains("made for 48000 Hz, the host runs at 44100 Hz"),
+                       nn::LoadError);
+}
+
+TEST_CASE("a block that gives a NaN is left for the dry signal without a click") {
+  const TempDir dir;
+  nlohmann::json document = native_model(2, 1, {1}, 1);
+  // Large enough to overflow float32 in the output for loud input only.
+  document["tensors"]["output.weight"] = {3e38, 3e38};
+  document["tensors"]["input.weight"] = {4.0, 4.0};
+  document["tensors"]["output.bias"] = {0.0};
+  document["tensors"]["input.bias"] = {0.0, 0.0};
+  document["tensors"]["blocks.0.weight"] = {0, 0, 0, 0};
+  document["tensors"]["blocks.0.bias"] = {0.0, 0.0};
+  const std::string file = dir.write("m.json", document.dump());
+  Chain chain(
+      {.values = {}, .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}},
+      48000, dsp::best_isa());
+  std::vector<float> input(2000);
+  for (size_t i = 0; i < input.size(); ++i)
+    input[i] = 0.5F * std::sin(static_cast<float>(i) * 0.05F) * (i >= 128 ? 1.0F : 0.0F);
+  const std::vector<float> output = play(chain, input);
+  CHECK(chain.faulted());
+  for (size_t i = 1; i < output.size(); ++i) {
+    REQUIRE(std::isfinite(output[i]));
+    REQUIRE(std::abs(output[i] - output[i - 1]) <= 0.03F);  // the sine's own step is 0.025
+  }
+  CHECK(output.back() == input.back());
+  chain.reset();
+  CHECK_FALSE(chain.faulted());
+}

@@ -1,0 +1,241 @@
+// Proof that the audio thread allocates nothing, locks nothing and calls nothing of the system:
+// malloc and its family, mutexes, condition variables and sleeps are replaced in this program, and
+// on x86 the kernel itself traps every system call of the thread (Syscall User Dispatch). The
+// checks are armed inside the host's callback alone. First each check must catch a planted fault.
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+
+#include "fixtures.hpp"
+
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+void __libc_free(void*);
+}
+
+namespace {
+
+thread_local bool armed = false;
+thread_local volatile char selector = 0;  // 0 allows system calls, 1 traps them
+std::atomic<int> heap_calls{0};
+std::atomic<int> lock_calls{0};
+std::atomic<int> system_calls{0};
+
+void count_heap() {
+  if (armed) ++heap_calls;
+}
+void count_lock() {
+  if (armed) ++lock_calls;
+}
+
+void on_sigsys(int, siginfo_t*, void*) {
+  selector = 0;  // the handler's own return is a system call
+  ++system_calls;
+}
+
+bool trap_system_calls() {
+#if defined(__x86_64__) && defined(PR_SET_SYSCALL_USER_DISPATCH)
+  struct sigaction action{};
+  action.sa_sigaction = on_sigsys;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGSYS, &action, nullptr);
+  return ::prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector) == 0;
+#else
+  return false;
+#endif
+}
+
+struct Armed {
+  Armed() {
+    armed = true;
+    selector = 1;
+  }
+  ~Armed() {
+    selector = 0;
+    armed = false;
+  }
+};
+
+template <typename Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+extern "C" {
+void* malloc(size_t size) {
+  return count_heap(), __libc_malloc(size);
+}
+void* calloc(size_t count, size_t size) {
+  return count_heap(), __libc_calloc(count, size);
+}
+void* realloc(void* old, size_t size) {
+  return count_heap(), __libc_realloc(old, size);
+}
+void* aligned_alloc(size_t align, size_t size) {
+  return count_heap(), __libc_memalign(align, size);
+}
+void* memalign(size_t align, size_t size) {
+  return count_heap(), __libc_memalign(align, size);
+}
+int posix_memalign(void** out, size_t align, size_t size) {
+  count_heap();
+  *out = __libc_memalign(align, size);
+  return *out == nullptr ? 12 : 0;
+}
+void free(void* memory) {
+  count_heap(), __libc_free(memory);
+}
+
+int pthread_mutex_lock(pthread_mutex_t* mutex) {
+  static const auto real = next<int (*)(pthread_mutex_t*)>("pthread_mutex_lock");
+  return count_lock(), real(mutex);
+}
+int pthread_cond_signal(pthread_cond_t* condition) {
+  static const auto real = next<int (*)(pthread_cond_t*)>("pthread_cond_signal");
+  return count_lock(), real(condition);
+}
+int pthread_rwlock_rdlock(pthread_rwlock_t* lock) {
+  static const auto real = next<int (*)(pthread_rwlock_t*)>("pthread_rwlock_rdlock");
+  return count_lock(), real(lock);
+}
+}
+
+namespace {
+
+using namespace amp;
+
+int failures = 0;
+
+void expect(bool holds, const char* claim) {
+  std::printf("%s: %s\n", holds ? "ok" : "FAILED", claim);
+  failures += holds ? 0 : 1;
+}
+
+void forget() {
+  heap_calls = lock_calls = system_calls = 0;
+}
+
+void prove_that_checks_work(bool traps) {
+  static std::mutex mutex;
+  mutex.lock();  // resolves the real function before anything is counted
+  mutex.unlock();
+  forget();
+  {
+    const Armed checks;
+    void* volatile leak = std::malloc(16);
+    std::free(leak);
+  }
+  expect(heap_calls == 2, "a planted malloc and free are caught");
+  forget();
+  {
+    const Armed checks;
+    const std::lock_guard lock(mutex);
+  }
+  expect(lock_calls == 1, "a planted lock is caught");
+  forget();
+  if (traps) {
+    const Armed checks;
+    ::syscall(SYS_getppid);
+  }
+  if (traps)
+    expect(system_calls == 1, "a planted system call is caught");
+  else
+    std::printf("skipped: the kernel offers no Syscall User Dispatch, system calls go unseen\n");
+  forget();
+}
+
+/// The audio thread: callbacks of many lengths, program changes among them, checks armed.
+void play(Engine& engine, const std::atomic<bool>& stop, bool& traps) {
+  traps = trap_system_calls();
+  prove_that_checks_work(traps);
+  engine.attach(pthread_self());
+  const std::vector<float> input = test::noise(1024, 1);
+  std::vector<float> left(1024);
+  std::vector<float> right(1024);
+  constexpr std::array kLengths{64, 64, 64, 1, 7, 256, 1024};
+  for (size_t round = 0; !stop; ++round) {
+    const std::array<MidiEvent, 1> midi{
+        MidiEvent{.frame = 0, .size = 2, .data = {0xC0, static_cast<uint8_t>(round / 4999 % 3)}}};
+    Callback callback{.in = input.data(),
+                      .left = left.data(),
+                      .right = right.data(),
+                      .frames = kLengths[round % kLengths.size()],
+                      .midi = {midi.data(), round % 4999 == 0 ? size_t{1} : size_t{0}}};
+    {
+      const Armed checks;
+      engine.process(callback);
+    }
+    std::this_thread::yield();
+  }
+}
+
+/// Ask for switches, each with a param and now and then a global, until `wanted` were heard.
+int switch_often(Engine& engine, int wanted) {
+  int heard = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(3);
+  for (int i = 0; heard < wanted && std::chrono::steady_clock::now() < deadline; ++i) {
+    const int slot = i % 3;
+    const uint32_t id = engine.select(slot, false);
+    engine.set_param(slot, 2, -static_cast<float>(i % 30));
+    if (i % 7 == 0) engine.set_global(i % 2 == 0 ? kBypass : kMute, static_cast<float>(i / 7 % 2));
+    bool over = false;
+    while (!over && std::chrono::steady_clock::now() < deadline) {
+      for (const Fact& fact : engine.facts()) {
+        heard += fact.kind == Fact::Kind::kAudible ? 1 : 0;
+        over |= fact.id == id &&
+                (fact.kind == Fact::Kind::kSwitched || fact.kind == Fact::Kind::kSuperseded);
+      }
+      std::this_thread::yield();
+    }
+  }
+  return heard;
+}
+
+}  // namespace
+
+int main() {
+  Engine engine(48000, {.threaded = true, .with_safety = true, .isa = dsp::best_isa()});
+  const test::TempDir dir;
+  engine.park(0, engine.build({}));
+  for (int slot = 1; slot < 3; ++slot) {
+    const std::string file =
+        dir.write("m" + std::to_string(slot) + ".json",
+                  (slot == 1 ? test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1)
+                             : test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2))
+                      .dump());
+    engine.park(
+        slot,
+        engine.build({.values = {},
+                      .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}}));
+  }
+  engine.set_programs({0, 1, 2});
+  std::atomic<bool> stop{false};
+  bool traps = false;
+  std::thread audio([&] { play(engine, stop, traps); });
+  const int heard = switch_often(engine, 1000);
+  stop = true;
+  audio.join();
+  std::printf("%d switches heard: %d heap, %d lock, %d system calls\n", heard, heap_calls.load(),
+              lock_calls.load(), system_calls.load());
+  expect(heard >= 1000, "the switches took place");
+  expect(heap_calls == 0, "the audio thread allocates nothing and frees nothing");
+  expect(lock_calls == 0, "the audio thread locks nothing");
+  if (traps) expect(system_calls == 0, "the audio thread calls nothing of the system");
+  return failures == 0 ? 0 : 1;
+}

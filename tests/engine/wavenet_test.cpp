@@ -1,0 +1,81 @@
+#include "nn/wavenet.hpp"
+
+#include <doctest/doctest.h>
+
+#include "fixtures.hpp"
+
+using namespace amp;
+using namespace amp::test;
+
+namespace {
+
+const std::vector<int> kDilations{1, 2, 4, 8, 16, 32, 64, 128};
+
+/// Compare every path and every block length with the float64 truth.
+/// 2e-6 of peak: eight layers of float32 sums, each good to about 1e-7.
+void check_paths(const nlohmann::json& document) {
+  const auto model = load(document);
+  const std::vector<float> input = noise(2000, 7);
+  const std::vector<float> truth = run(*nn::make_net(model, dsp::Isa::kScalar), input, 64);
+  for (const dsp::Isa isa : dsp::available_isas()) {
+    CAPTURE(dsp::isa_name(isa));
+    const std::vector<float> whole = run(*nn::make_net(model, isa), input, 64);
+    CHECK(largest_difference(whole, truth) <= 2e-6F * peak(truth));
+    for (const int block : {1, 3, 7, 15, 16, 17, 31, 33, 48, 63})
+      CHECK_MESSAGE(run(*nn::make_net(model, isa), input, block) == whole, "block " << block);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every path of a residual net equals the truth, whatever the block length") {
+  for (const int channels : {1, 2, 3, 5, 8, 12, 16, 27})
+    check_paths(native_model(channels, 3, kDilations, static_cast<unsigned>(channels)));
+  check_paths(native_model(6, 2, {1, 3, 9, 27, 81}, 1));
+  check_paths(native_model(4, 5, {1, 7, 1, 50}, 2));
+  check_paths(native_model(4, 1, {1, 1}, 3));
+}
+
+TEST_CASE("every path of a NAM A1 net equals the truth, whatever the block length") {
+  check_paths(nam_model(16, 8, kDilations, 1));
+  check_paths(nam_model(12, 6, kDilations, 2));
+  check_paths(nam_model(4, 2, kDilations, 3));
+  check_paths(nam_model(3, 2, {1, 2}, 4));
+}
+
+TEST_CASE("a net starts in the state that silence leaves behind") {
+  for (const dsp::Isa isa : dsp::available_isas()) {
+    const auto model = load(native_model(8, 3, kDilations, 5));
+    const auto net = nn::make_net(model, isa);
+    std::vector<float> silence(4000);
+    const std::vector<float> output = run(*net, silence, 64);
+    CAPTURE(dsp::isa_name(isa));
+    // The rest state is what float32 converges to: the last bit of it may still move.
+    CHECK(std::abs(output.front() - output.back()) <= 1e-6F);
+    CHECK(output.front() != 0);
+  }
+}
+
+TEST_CASE("reset forgets everything that was heard") {
+  for (const dsp::Isa isa : dsp::available_isas()) {
+    const auto net = nn::make_net(load(nam_model(8, 4, kDilations, 6)), isa);
+    const std::vector<float> input = noise(1000, 8);
+    const std::vector<float> first = run(*net, input, 64);
+    run(*net, noise(777, 9), 50);
+    net->reset();
+    CAPTURE(dsp::isa_name(isa));
+    CHECK(run(*net, input, 64) == first);
+  }
+}
+
+TEST_CASE("the output depends on the receptive field and on nothing before it") {
+  const auto model = load(native_model(4, 3, {1, 4, 16}, 3));
+  REQUIRE(model->info.receptive_field_frames == 1 + 2 * (1 + 4 + 16));
+  std::vector<float> input = noise(400, 1);
+  const auto field = static_cast<size_t>(model->info.receptive_field_frames);
+  const float at_end = run(*nn::make_net(model, dsp::best_isa()), input, 64).back();
+  input[input.size() - field - 1] += 0.5F;
+  CHECK(run(*nn::make_net(model, dsp::best_isa()), input, 64).back() == at_end);
+  input[input.size() - field] += 0.5F;
+  CHECK(run(*nn::make_net(model, dsp::best_isa()), input, 64).back() != at_end);
+}
