@@ -1,0 +1,109 @@
+"""Checkpoint -> NAME.json and, for a causal net, NAME.nam."""
+
+import datetime
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.checkpoint import Checkpoint, load_checkpoint
+from trainer.errors import ModelError
+from trainer.model_json import (
+    SELF_TEST_TOLERANCE,
+    build_model,
+    read_model,
+    self_test_error,
+    write_model,
+)
+from trainer.nam import FIELDS, build_nam
+from trainer.networks import ResidualWaveNet, reference_forward
+from trainer.recipe import recipe_to_dict
+from trainer.signals import riff
+
+LOUDNESS_SECONDS = 3.0
+
+
+def export(checkpoint_path: Path, folder: Path | None = None, kind: str = "all") -> list[Path]:
+    """Write the model files of a checkpoint and prove what was written.
+
+    folder: None is the recipe's paths.models
+    kind: "json", "nam" or "all"; "all" leaves .nam out for a net that is not causal
+    returns: the files written
+    raises: ModelError
+    """
+    checkpoint = load_checkpoint(checkpoint_path)
+    model = checkpoint.recipe.model
+    place = Path(checkpoint.recipe.paths.models) if folder is None else folder
+    net = finished_net(checkpoint)
+    content = build_model(net, checkpoint.sample_rate_hz, describe(checkpoint, net))
+    written: list[Path] = []
+    if kind in ("json", "all"):
+        written.append(place / f"{model.name}.json")
+        write_model(content, written[-1])
+        _prove(written[-1])
+    if kind == "nam" or (kind == "all" and model.causal):
+        nam = build_nam(content)
+        written.append(place / f"{model.name}.nam")
+        write_model(nam, written[-1])
+    return written
+
+
+def finished_net(checkpoint: Checkpoint) -> ResidualWaveNet:
+    """The net with the normalisation of its target undone: it answers at the gear's own level."""
+    net = ResidualWaveNet(checkpoint.recipe.model)
+    try:
+        net.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{checkpoint.recipe.model.name}: the checkpoint's weights do not fit its own recipe "
+            f"({error}); train again"
+        ) from error
+    with torch.no_grad():
+        for parameter in net.output.parameters():
+            parameter.copy_(parameter.double() / checkpoint.target_gain)
+    return net.requires_grad_(False)
+
+
+def describe(checkpoint: Checkpoint, net: ResidualWaveNet) -> dict[str, Any]:
+    """The metadata of the file; NAM's names where NAM has one."""
+    model = checkpoint.recipe.model
+    finished = datetime.datetime.fromisoformat(checkpoint.finished)
+    units = ("year", "month", "day", "hour", "minute", "second")
+    given = {k: getattr(model, k) for k in FIELDS if getattr(model, k) is not None}
+    settings = recipe_to_dict(checkpoint.recipe)
+    return {
+        "date": {unit: getattr(finished, unit) for unit in units},
+        **given,
+        "loudness": round(loudness_db(net, checkpoint.sample_rate_hz), 3),
+        "licence": model.licence,
+        "training": {
+            "esr_valid": checkpoint.esr_valid,
+            "esr_test": checkpoint.esr_test,
+            "steps": checkpoint.step,
+            "settings": settings["training"],
+            # Folders say where one machine keeps things; names and hashes say what they are.
+            "data": {
+                **settings["data"],
+                "input": Path(checkpoint.recipe.data.input).name,
+                "target": Path(checkpoint.recipe.data.target).name,
+                **{f"sha256_{k}": v for k, v in checkpoint.data_sha256.items()},
+            },
+        },
+    }
+
+
+def loudness_db(net: ResidualWaveNet, sample_rate_hz: int) -> float:
+    """RMS, in dB of full scale, of the net's answer to the same three seconds of riff."""
+    signal = torch.from_numpy(riff(LOUDNESS_SECONDS, sample_rate_hz))
+    power = float(reference_forward(net, signal).square().mean())
+    return 10 * math.log10(max(power, 1e-20))
+
+
+def _prove(path: Path) -> None:
+    error = self_test_error(read_model(path))
+    if not error <= SELF_TEST_TOLERANCE:
+        raise ModelError(
+            f"{path}: self_test: read back with an error of {error:.1e} of peak, expected "
+            f"{SELF_TEST_TOLERANCE:g} or less; do not ship it, and report this"
+        )
