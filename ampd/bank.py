@@ -1,0 +1,173 @@
+"""Which rig lies in which slot of the engine, and what was built there.  No engine call.
+
+The rig with MIDI program n lies in slot n, where a program change finds it without Python.  The
+slots above are for rigs outside the bank.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from ampd.errors import AmpdError, RigError
+from ampd.library import Library, Stamp, stamp
+from ampd.rig import PROGRAM_COUNT, Rig, RigBlock, assign_programs, is_name
+from ampd.state import RigEntry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A rig with its names resolved: all that is needed to build it, and when it is outdated."""
+
+    rig: Rig
+    models: Mapping[str, Path]  # by block name
+    stamp: Stamp
+
+    def outdated(self) -> bool:
+        """Whether one of its files has changed since. Blocks on the disk."""
+        return stamp([Path(path) for path, *_ in self.stamp]) != self.stamp
+
+
+@dataclass(frozen=True)
+class Built:
+    """What lies in a slot."""
+
+    plan: Plan
+    values: Mapping[str, float]  # the rig's own, by path, in the engine's index order
+    index: Mapping[str, int]  # path -> the engine's index
+    memory_bytes: int
+    latency_frames: int
+    warnings: tuple[str, ...]
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the knobs, by the engine's index."""
+        return list(self.values)
+
+
+def plan_rig(library: Library, rig: Rig) -> Plan:
+    """Find the rig's models and note their stamps. Raises LibraryError, RigError. Blocks."""
+    models = {}
+    for block in rig.blocks:
+        if block.model:
+            try:
+                models[block.name] = library.find_model(block.model)
+            except AmpdError as error:
+                raise RigError(f"{rig.path or rig.name}: {block.name}/model: {error}") from error
+    files = [*([rig.path] if rig.path else []), *models.values()]
+    return Plan(rig, models, stamp(files))
+
+
+def plan_model(path: Path) -> Plan:
+    """A rig of one amp that plays the model file `path`, which need not be in the library."""
+    letters = (letter if is_name(letter) else "-" for letter in path.stem)
+    name = "".join(letters)[:64] or "model"
+    rig = Rig(name, None, {}, (RigBlock("amp", "amp", {}, name),))
+    return Plan(rig, {"amp": path}, stamp([path]))
+
+
+class Bank:
+    """The slot map. Event loop's thread."""
+
+    def __init__(self, slot_count: int) -> None:
+        self.programs: dict[str, int] = {}  # rig name -> program = slot
+        self.errors: dict[str, str] = {}  # rig name -> why it cannot be built
+        self._built: dict[int, Built] = {}  # selected longest ago first
+        self._scratch_slots = range(PROGRAM_COUNT, slot_count)
+        self._scratch = itertools.cycle(self._scratch_slots)
+
+    def adopt(self, rigs: Sequence[Rig], errors: Mapping[str, str]) -> list[str]:
+        """Give every rig its program; returns a sentence for each that could not have its own."""
+        self.errors = dict(errors)
+        self.programs, complaints = assign_programs(rigs)
+        return complaints
+
+    def slot_of(self, name: str) -> int:
+        """The slot of the rig `name`, -1 where it has none yet."""
+        if name in self.programs:
+            return self.programs[name]
+        for slot in self._scratch_slots:
+            if self.name_of(slot) == name:
+                return slot
+        return -1
+
+    def claim(self, rig: Rig, busy: Set[int]) -> int:
+        """A slot for a rig that has none: its own program, else the lowest free one, else a
+        scratch slot that is not among the `busy`."""
+        slot = self.slot_of(rig.name)
+        if slot >= 0:
+            return slot
+        taken = set(self.programs.values())
+        free = [program for program in range(PROGRAM_COUNT) if program not in taken]
+        if not free:
+            return self.scratch(busy)
+        program = rig.program if rig.program in free else free[0]
+        self.programs[rig.name] = program
+        return program
+
+    def scratch(self, busy: Set[int]) -> int:
+        """A slot outside the bank whose chain nobody hears or waits for."""
+        slot = next(self._scratch)
+        while slot in busy:
+            slot = next(self._scratch)
+        return slot
+
+    def get(self, slot: int) -> Built | None:
+        """What was built in `slot`."""
+        return self._built.get(slot)
+
+    def put(self, slot: int, built: Built) -> None:
+        """Note what was built in `slot`."""
+        self._built[slot] = built
+        self.touch(slot)
+
+    def touch(self, slot: int) -> None:
+        """Note that `slot` is in use now."""
+        self._built[slot] = self._built.pop(slot)
+
+    def drop(self, slot: int) -> None:
+        """Forget what was built in `slot`."""
+        del self._built[slot]
+
+    def clear(self) -> None:
+        """Forget everything that was built; the programs stay."""
+        self._built.clear()
+
+    def name_of(self, slot: int) -> str:
+        """The rig in `slot`, "" where there is none."""
+        built = self._built.get(slot)
+        return built.plan.rig.name if built else ""
+
+    def used_bytes(self) -> int:
+        """Memory of all that is built."""
+        return sum(built.memory_bytes for built in self._built.values())
+
+    def surplus(self, budget_bytes: int, keep: Set[int]) -> list[int]:
+        """The slots to give back, selected longest ago first, until the budget is kept."""
+        used, slots = self.used_bytes(), []
+        for slot, built in self._built.items():
+            if used <= budget_bytes:
+                break
+            if slot not in keep:
+                used -= built.memory_bytes
+                slots.append(slot)
+        return slots
+
+    def unbuilt(self) -> list[str]:
+        """The bank's rigs that are not built, in program order."""
+        ordered = sorted(self.programs, key=self.programs.__getitem__)
+        return [name for name in ordered if self.programs[name] not in self._built]
+
+    def program_slots(self) -> list[int]:
+        """For each MIDI program its slot, -1 where it has no rig."""
+        taken = set(self.programs.values())
+        return [slot if slot in taken else -1 for slot in range(PROGRAM_COUNT)]
+
+    def entries(self) -> tuple[RigEntry, ...]:
+        """The bank as people see it, in program order; unreadable rigs last."""
+        good = [
+            RigEntry(name, program, program in self._built, self.errors.get(name, ""))
+            for name, program in sorted(self.programs.items(), key=lambda item: item[1])
+        ]
+        bad = sorted(self.errors.keys() - self.programs.keys())
+        return (*good, *(RigEntry(name, None, False, self.errors[name]) for name in bad))

@@ -1,0 +1,358 @@
+"""The verbs of the command line. Exit codes are those of ampd.errors.
+
+Each verb imports what it needs when it runs, so that help comes at once and needs neither the
+compiled engine nor libjack.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ampd import __version__
+from ampd.config import MAX_OUTPUTS, Config, load_config
+from ampd.errors import AmpdError, CommandError, LibraryError, UnreachableError
+from ampd.library import Library
+
+MAX_PORT = 65535
+MAX_BLOCK_FRAMES = 8192
+LOAD_LIMIT_S = 10.0
+
+EXAMPLES = """\
+first sound:
+  ampd run                             play the rig that ampd.toml starts with
+  ampd run --model my-amp.nam          play one model file, no library needed
+  ampd ports                           where the guitar can come from and go to
+  ampd run --input 'Scarlett:capture_2' --output system:playback_1 --output system:playback_2
+
+while it runs, from any terminal:
+  ampd rigs                            what can be loaded
+  ampd load drive                      switch; nobody hears a gap
+  ampd set amp/gain_db 6               turn a knob of the rig that plays
+  ampd set bypass on
+  ampd status                          rig, JACK, load, last switch
+
+without a daemon:
+  ampd render di.wav out.wav --rig drive
+  ampd check rigs/*.yaml models/*/*.json
+
+exit codes: 0 done, 1 a bad file, name or value, 2 a bad command line, 3 no daemon answers,
+4 JACK is missing or does not answer, 5 the OSC port is taken
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        code: int = options.verb(options)
+        sys.stdout.flush()
+        return code
+    except AmpdError as error:
+        print(f"ampd: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has left; Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="ampd",
+        description="A guitar amp rack without a screen: models and rigs, live through JACK.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ampd {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _add_run(verbs)
+    _add_remote(verbs)
+    _add_offline(verbs)
+    return parser
+
+
+def _verb(verbs: Any, name: str, function: Any, text: str, epilog: str = "") -> Any:
+    parser = verbs.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=function)
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings, in place of the ampd.toml found"
+    )
+    return parser
+
+
+def _add_run(verbs: Any) -> None:
+    run = _verb(
+        verbs,
+        "run",
+        run_daemon,
+        "play live through JACK until stopped",
+        "Without a JACK server it waits for one. SIGTERM and Ctrl-C stop it cleanly.",
+    )
+    what = run.add_mutually_exclusive_group()
+    what.add_argument("--rig", metavar="NAME", help="start with this rig")
+    what.add_argument("--model", type=Path, metavar="FILE", help="play this one model file")
+    run.add_argument("--input", metavar="PORT", help="JACK port of the guitar (a pattern)")
+    run.add_argument(
+        "--output",
+        metavar="PORT",
+        nargs="+",
+        action="extend",
+        help="JACK port to play to: once for the left, twice for left and right",
+    )
+    run.add_argument("--osc-port", type=_port, metavar="N", help="UDP port for commands")
+    _verb(verbs, "ports", list_ports, "list JACK's ports and mark those that ampd would use")
+
+
+def _add_remote(verbs: Any) -> None:
+    status = _verb(verbs, "status", show_status, "show what the running daemon does")
+    status.add_argument("--json", action="store_true", help="the whole state as JSON")
+    rigs = _verb(
+        verbs, "rigs", show_rigs, "list the rigs, from the daemon or, without one, the folder"
+    )
+    load = _verb(verbs, "load", load_rig, "switch the running daemon to another rig")
+    load.add_argument("name", metavar="NAME", help="a rig, as 'ampd rigs' lists them")
+    set_ = _verb(
+        verbs,
+        "set",
+        set_value,
+        "turn a knob of the rig that plays",
+        "examples:\n  ampd set amp/gain_db 6\n  ampd set output/gain_db -3\n"
+        "  ampd set mix 0.5\n  ampd set bypass on\nA negative value needs no quoting.",
+    )
+    set_.add_argument("path", metavar="PATH", help="block/param, mix, bypass, mute ...")
+    set_.add_argument("value", metavar="VALUE", help="a number, or on/off")
+    for parser in (status, rigs, load, set_):
+        parser.add_argument("--port", type=_port, metavar="N", help="the daemon's OSC port")
+
+
+def _add_offline(verbs: Any) -> None:
+    render = _verb(
+        verbs,
+        "render",
+        render_file,
+        "send a sound file through a model or rig, without JACK",
+        "OUT is a 32-bit float WAV at the rate of IN. --model is the bare net, with nothing\n"
+        "around it; --rig is the whole chain as it plays live.",
+    )
+    render.add_argument("source", type=Path, metavar="IN", help="WAV, FLAC, OGG or AIFF")
+    render.add_argument("target", type=Path, metavar="OUT", help="the WAV to write")
+    what = render.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", type=Path, metavar="FILE", help="a model file")
+    what.add_argument("--rig", metavar="NAME", help="a rig of the library")
+    render.add_argument(
+        "--block", type=_block, default=64, metavar="N", help="frames at a time, default 64"
+    )
+    render.add_argument(
+        "--no-resample", action="store_true", help="run at the rate of IN whatever the model's is"
+    )
+    render.add_argument(
+        "--isa", default="auto", metavar="X", help="auto, scalar, generic, avx2 ..."
+    )
+    check = _verb(verbs, "check", check_files, "say of each file whether ampd would take it")
+    check.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="model, rig or ampd.toml"
+    )
+
+
+def _port(text: str) -> int:
+    return _bounded(text, 1, MAX_PORT)
+
+
+def _block(text: str) -> int:
+    return _bounded(text, 1, MAX_BLOCK_FRAMES)
+
+
+def _bounded(text: str, low: int, high: int) -> int:
+    if text.isascii() and text.isdigit() and low <= int(text) <= high:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+
+
+# --- verbs --------------------------------------------------------------------------------------
+
+
+def run_daemon(options: argparse.Namespace) -> int:
+    """ampd run"""
+    from ampd.daemon import Start, run  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="ampd: %(message)s", stream=sys.stderr)
+    config = load_config(options.config)
+    jack, osc = config.jack, config.osc
+    if options.input is not None:
+        jack = replace(jack, input=options.input)
+    if options.output is not None:
+        if len(options.output) > MAX_OUTPUTS:
+            raise CommandError(
+                f"--output names {len(options.output)} ports, expected at most {MAX_OUTPUTS}."
+            )
+        jack = replace(jack, outputs=tuple(options.output))
+    if options.osc_port is not None:
+        osc = replace(osc, port=options.osc_port)
+    start = Start(options.rig or "", options.model)
+    clean = asyncio.run(run(replace(config, jack=jack, osc=osc), start))
+    if not clean:
+        print("ampd: libjack hangs; leaving without it.", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(0)
+    return 0
+
+
+def list_ports(options: argparse.Namespace) -> int:
+    """ampd ports"""
+    from ampd import supervisor  # noqa: PLC0415
+    from ampd.view import show_ports  # noqa: PLC0415
+
+    config = load_config(options.config)
+    ports = supervisor.list_ports(config.jack)
+    links = supervisor.choose_links(ports, config.jack, config.jack.client_name)
+    show_ports(ports, [(link.source, link.destination) for link in links])
+    return 0
+
+
+def show_status(options: argparse.Namespace) -> int:
+    """ampd status"""
+    from ampd.view import show_state  # noqa: PLC0415
+
+    text = str(_ask(options, "status")[0])
+    if options.json:
+        print(text)
+    else:
+        show_state(json.loads(text))
+    return 0
+
+
+def show_rigs(options: argparse.Namespace) -> int:
+    """ampd rigs"""
+    from ampd.rig import assign_programs  # noqa: PLC0415
+    from ampd.view import RigRow, show_rig_rows  # noqa: PLC0415
+
+    try:
+        state = json.loads(str(_ask(options, "status")[0]))
+    except UnreachableError:
+        library = _library(load_config(options.config))
+        rigs, errors = library.load_rigs()
+        programs, complaints = assign_programs(rigs)
+        for text in complaints:
+            print(f"ampd: {text}", file=sys.stderr)
+        rows = [RigRow(name, programs.get(name), "", "") for name in programs]
+        rows += [RigRow(name, None, "", text) for name, text in errors.items()]
+        if not rows:
+            raise LibraryError(f"{library.rigs_path}: there is no rig (NAME.yaml).") from None
+    else:
+        rows = [
+            RigRow(
+                rig["name"],
+                rig["program"],
+                "plays" if rig["name"] == state["rig"] else "ready" if rig["built"] else "",
+                rig["error"],
+            )
+            for rig in state["rigs"]
+        ]
+    show_rig_rows(sorted(rows, key=lambda row: (row.program is None, row.program, row.name)))
+    return 0
+
+
+def load_rig(options: argparse.Namespace) -> int:
+    """ampd load NAME"""
+    print(_ask(options, "rig", [options.name])[0])
+    return 0
+
+
+def set_value(options: argparse.Namespace) -> int:
+    """ampd set PATH VALUE"""
+    words = {"on": True, "true": True, "off": False, "false": False}
+    value: float | bool
+    if options.value.lower() in words:
+        value = words[options.value.lower()]
+    else:
+        try:
+            value = float(options.value)
+        except ValueError:
+            raise CommandError(
+                f"{options.path}: found {options.value!r}, expected a number, on or off."
+            ) from None
+    path = options.path.removeprefix("/ampd/").strip("/")
+    answer = _ask(options, path, [value])[0]
+    shown = ("on" if answer else "off") if isinstance(answer, bool) else f"{answer:g}"
+    print(f"{path} {shown}")
+    return 0
+
+
+def render_file(options: argparse.Namespace) -> int:
+    """ampd render IN OUT"""
+    from ampd.bank import plan_rig  # noqa: PLC0415
+    from ampd.offline import RenderJob, render  # noqa: PLC0415
+    from ampd.session import isas  # noqa: PLC0415
+
+    if options.isa != "auto" and options.isa not in isas():
+        raise CommandError(
+            f"--isa is {options.isa!r}, expected auto or one of {', '.join(isas())} here."
+        )
+    plan = None
+    if options.rig is not None:
+        library = _library(load_config(options.config))
+        plan = plan_rig(library, library.load_rig(options.rig))
+    done = render(
+        RenderJob(
+            options.source,
+            options.target,
+            options.model,
+            plan,
+            options.block,
+            not options.no_resample,
+            options.isa,
+        )
+    )
+    for note in done.notes:
+        print(f"ampd: {note}", file=sys.stderr)
+    print(
+        f"{options.target}: {done.frames} frames, {done.channels} channel"
+        f"{'s' if done.channels > 1 else ''}, {done.sample_rate_hz} Hz, peak {done.peak:.4f}"
+    )
+    return 0
+
+
+def check_files(options: argparse.Namespace) -> int:
+    """ampd check FILE..."""
+    from ampd.offline import check_all  # noqa: PLC0415
+    from ampd.view import show_checks  # noqa: PLC0415
+
+    rows = check_all(options.files, _library(load_config(options.config)))
+    show_checks(rows)
+    return 0 if all(good for _, good, _ in rows) else 1
+
+
+def _library(config: Config) -> Library:
+    return Library(config.paths.rigs, config.paths.models)
+
+
+def _ask(
+    options: argparse.Namespace, path: str, arguments: Sequence[float | bool | str] = ()
+) -> list[Any]:
+    from ampd.control.osc import ask  # noqa: PLC0415
+
+    osc = load_config(options.config).osc
+    answer = ask(osc.host, options.port or osc.port, path, arguments, LOAD_LIMIT_S)
+    if not answer:
+        raise UnreachableError(f"{osc.host}:{options.port or osc.port} gave an empty answer.")
+    return list(answer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

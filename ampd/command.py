@@ -1,0 +1,207 @@
+"""What can be asked, as frozen types, each with its own parser.
+
+A way in translates its message to a path ("amp/gain_db", "rig/next") and plain arguments and
+calls parse(); nothing here knows a socket or the engine.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ampd.errors import CommandError
+from ampd.rig import is_name
+
+Value: TypeAlias = float | bool | str
+Argument: TypeAlias = object  # int, float, bool or str; anything else is refused
+
+GLOBAL_PATHS = ("bypass", "mute")  # not in rigs: they outlive a switch
+PARAM_PATH = re.compile(r"mix|[a-z][a-z0-9]{0,17}/[a-z][a-z0-9_]{0,31}")
+DEFAULT_LEASE_S = 30
+MAX_LEASE_S = 3600
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class SelectRig:
+    """Switch to the rig `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class StepRig:
+    """Switch to the rig `step` places on in program order; it goes round."""
+
+    step: int  # +1 or -1
+
+
+@dataclass(frozen=True)
+class SetParam:
+    """Move one knob of the rig that plays. The engine clamps the value to the knob's range."""
+
+    path: str
+    value: float
+
+
+@dataclass(frozen=True)
+class SetGlobal:
+    """Turn "bypass" or "mute" on or off."""
+
+    path: str
+    value: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is the value at `path`?"""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """Send a full dump, then every change below `prefix`, for lease_s seconds."""
+
+    port: int | None = None  # None: the port the message came from
+    prefix: str = ""  # an address; "" = everything
+    lease_s: int = DEFAULT_LEASE_S
+
+
+@dataclass(frozen=True)
+class Unsubscribe:
+    """Send no more changes."""
+
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Is anybody there? Renews the lease of the one who asks."""
+
+    port: int | None = None
+
+
+EngineCommand: TypeAlias = SelectRig | StepRig | SetParam | SetGlobal
+Command: TypeAlias = EngineCommand | Query | Subscribe | Unsubscribe | Ping
+
+
+def parse(path: str, arguments: Sequence[Argument]) -> Command:
+    """The command that `path` with `arguments` asks for. Raises CommandError."""
+    parser = _PARSERS.get(path)
+    if parser is not None:
+        return parser(path, arguments)
+    if not PARAM_PATH.fullmatch(path):
+        raise CommandError(f"{path[:80]!r} is not an address of ampd.")
+    if not arguments:
+        return Query(path)
+    _count(path, arguments, 1)
+    return SetParam(path, _number(path, arguments[0]))
+
+
+def _select(path: str, arguments: Sequence[Argument]) -> Command:
+    if not arguments:
+        return Query(path)
+    _count(path, arguments, 1)
+    name = arguments[0]
+    if not isinstance(name, str) or not is_name(name):
+        raise CommandError(f"{path}: found {_show(name)}, expected the name of a rig.")
+    return SelectRig(name)
+
+
+def _step(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 1)
+    # A button of a touch surface sends 1 when it is pressed and 0 when it is let go.
+    if arguments and not _switch(path, arguments[0]):
+        return Query("rig")
+    return StepRig(1 if path == "rig/next" else -1)
+
+
+def _global(path: str, arguments: Sequence[Argument]) -> Command:
+    if not arguments:
+        return Query(path)
+    _count(path, arguments, 1)
+    return SetGlobal(path, _switch(path, arguments[0]))
+
+
+def _query(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 0)
+    return Query(path)
+
+
+def _subscribe(path: str, arguments: Sequence[Argument]) -> Command:
+    rest = list(arguments)
+    port = _port(path, rest.pop(0)) if rest and not isinstance(rest[0], str) else None
+    prefix, lease_s = "", DEFAULT_LEASE_S
+    if rest and isinstance(rest[0], str):
+        prefix = _prefix(path, rest.pop(0))
+    if rest:
+        lease_s = _whole(path, rest.pop(0), 1, MAX_LEASE_S, "seconds")
+    _count(path, rest, 0)
+    return Subscribe(port, prefix, lease_s)
+
+
+def _unsubscribe(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 1)
+    return Unsubscribe(_port(path, arguments[0]) if arguments else None)
+
+
+def _ping(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 1)
+    return Ping(_port(path, arguments[0]) if arguments else None)
+
+
+_PARSERS: dict[str, Callable[[str, Sequence[Argument]], Command]] = {
+    "rig": _select,
+    "rig/next": _step,
+    "rig/prev": _step,
+    "bypass": _global,
+    "mute": _global,
+    "rigs": _query,
+    "status": _query,
+    "jack": _query,
+    "subscribe": _subscribe,
+    "unsubscribe": _unsubscribe,
+    "ping": _ping,
+}
+
+
+def _count(path: str, arguments: Sequence[Argument], most: int) -> None:
+    if len(arguments) > most:
+        raise CommandError(f"{path}: found {len(arguments)} arguments, expected at most {most}.")
+
+
+def _number(path: str, value: Argument) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise CommandError(f"{path}: found {_show(value)}, expected a finite number.")
+
+
+def _switch(path: str, value: Argument) -> bool:
+    if isinstance(value, bool | int | float) and not math.isnan(value):
+        return bool(value)
+    raise CommandError(f"{path}: found {_show(value)}, expected true, false, 0 or 1.")
+
+
+def _whole(path: str, value: Argument, low: int, high: int, unit: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return value
+    raise CommandError(f"{path}: found {_show(value)}, expected {low} to {high} {unit}.")
+
+
+def _port(path: str, value: Argument) -> int:
+    return _whole(path, value, 1, MAX_PORT, "as UDP port")
+
+
+def _prefix(path: str, value: Argument) -> str:
+    prefix = str(value).removesuffix("*")
+    if not all(character.isalnum() or character in "/._-" for character in prefix):
+        raise CommandError(
+            f"{path}: found {_show(value)}, expected the start of an address such as /ampd/amp/*."
+        )
+    return prefix
+
+
+def _show(value: Argument) -> str:
+    return repr(value)[:60]

@@ -1,0 +1,205 @@
+"""ampd.toml -> frozen Config, checked once, here.
+
+An error names the file, the key, the value found and what is allowed.  The file at the repository
+root shows every key with its unit, range and default.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ampd.errors import ConfigError
+
+MAX_BYTES = 256 * 1024
+PATTERN_LENGTH = 256
+MAX_PATTERNS = 32
+MAX_OUTPUTS = 2
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class JackConfig:
+    """Where the sound comes from and goes to. Patterns are shell patterns of JACK port names."""
+
+    client_name: str = "ampd"
+    server_name: str = ""  # "" = JACK_DEFAULT_SERVER, or "default"
+    input: str = "system:capture_1"  # "" = connect nothing
+    outputs: tuple[str, ...] = ("system:playback_1", "system:playback_2")
+    midi_in: tuple[str, ...] = ("system:midi_capture_*",)
+    midi_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OscConfig:
+    """Where commands come in. host is a loopback address; port 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: int = 9010
+
+
+@dataclass(frozen=True)
+class PathsConfig:
+    """The two rooms of the library; both end up absolute or relative to the working directory."""
+
+    rigs: Path = Path("rigs")
+    models: Path = Path("models")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of the daemon. source is the file they came from, None for the defaults."""
+
+    jack: JackConfig = field(default_factory=JackConfig)
+    osc: OscConfig = field(default_factory=OscConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    start_rig: str = "clean"
+    memory_mb: int = 512
+    source: Path | None = None
+
+
+def _integer(low: int, high: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError("1 to 64 of the characters A-Z a-z 0-9 . _ -")
+    return value
+
+
+def _name_or_nothing(value: Any) -> str:
+    return "" if value == "" else _name(value)
+
+
+def _pattern(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > PATTERN_LENGTH or not value.isprintable():
+        raise ValueError(f"a port name or pattern of at most {PATTERN_LENGTH} characters")
+    return value
+
+
+def _patterns(limit: int) -> Callable[[Any], tuple[str, ...]]:
+    def check(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or len(value) > limit:
+            raise ValueError(f"a list of at most {limit} port names or patterns")
+        return tuple(_pattern(item) for item in value)
+
+    return check
+
+
+def _loopback(value: Any) -> str:
+    try:
+        if isinstance(value, str) and ipaddress.ip_address(value).is_loopback:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("a loopback address such as 127.0.0.1")
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("a folder, absolute or relative to this file")
+    return Path(value).expanduser()
+
+
+KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "jack": {
+        "client_name": _name,
+        "server_name": _name_or_nothing,
+        "input": _pattern,
+        "outputs": _patterns(MAX_OUTPUTS),
+        "midi_in": _patterns(MAX_PATTERNS),
+        "midi_out": _patterns(MAX_PATTERNS),
+    },
+    "osc": {"host": _loopback, "port": _integer(0, 65535)},
+    "paths": {"rigs": _folder, "models": _folder},
+    "rig": {"start": _name},
+    "bank": {"memory_mb": _integer(1, 65536)},
+}
+
+
+def search_path() -> list[Path]:
+    """The places where ampd.toml is looked for, best first."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return [Path("ampd.toml"), Path(home) / "ampd" / "ampd.toml"]
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read `path`, or the first ampd.toml of search_path(), or answer the defaults.
+
+    Raises ConfigError. Blocks on the disk: not for the event loop.
+    """
+    if path is None:
+        path = next((place for place in search_path() if place.is_file()), None)
+        if path is None:
+            return Config()
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: the file is larger than {MAX_BYTES // 1024} kB.")
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text.") from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """Check the text of an ampd.toml that lies at `path`. Raises ConfigError."""
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}.") from error
+    values = {section: _section(path, section, table) for section, table in document.items()}
+    base = path.parent
+    folders = values.get("paths", {})
+    return Config(
+        jack=JackConfig(**values.get("jack", {})),
+        osc=OscConfig(**values.get("osc", {})),
+        paths=PathsConfig(
+            rigs=base / folders.get("rigs", PathsConfig.rigs),
+            models=base / folders.get("models", PathsConfig.models),
+        ),
+        start_rig=values.get("rig", {}).get("start", Config.start_rig),
+        memory_mb=values.get("bank", {}).get("memory_mb", Config.memory_mb),
+        source=path,
+    )
+
+
+def _section(path: Path, section: str, table: Any) -> dict[str, Any]:
+    if section not in KEYS:
+        raise ConfigError(
+            f"{path}: [{section}] is not a section{_near(section, KEYS)}; "
+            f"expected one of {', '.join(KEYS)}."
+        )
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {section} is {table!r}, expected a section [{section}].")
+    return {key: _value(path, section, key, value) for key, value in table.items()}
+
+
+def _value(path: Path, section: str, key: str, value: Any) -> Any:
+    checks = KEYS[section]
+    if key not in checks:
+        raise ConfigError(
+            f"{path}: [{section}] {key} is not a key{_near(key, checks)}; "
+            f"expected one of {', '.join(checks)}."
+        )
+    try:
+        return checks[key](value)
+    except ValueError as error:
+        raise ConfigError(f"{path}: [{section}] {key} is {value!r}, expected {error}.") from error
+
+
+def _near(word: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,0 +1,1 @@
+"""Ways in: each translates the outside to a Command and the State back, and decides nothing."""

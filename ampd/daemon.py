@@ -1,0 +1,88 @@
+"""Builds every object of the daemon, starts them, and stops them in reverse.
+
+Who runs where:
+
+    main thread    the asyncio loop: OSC endpoint, Session (State, commands, facts), signals
+    "asyncio_N"    workers of asyncio.to_thread: rig files, building of chains; one engine call at
+                   a time (Session's lock), GIL released in it
+    "jack"         Supervisor: the JackHost and every libjack call
+    warm           the engine's own: feeds a new chain what was played last; no Python
+    audio          libjack's own: Engine::process; no Python
+"""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from ampd.command import SelectRig
+from ampd.config import Config
+from ampd.control.osc import OscEndpoint
+from ampd.errors import AmpdError
+from ampd.library import Library
+from ampd.session import Session
+from ampd.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What to play first. Both empty: the configured rig, and dry where that one is broken."""
+
+    rig: str = ""
+    model: Path | None = None
+
+
+async def run(config: Config, start: Start) -> bool:
+    """Run until SIGTERM or SIGINT. Raises AmpdError when it cannot start as asked.
+
+    Returns False when libjack hangs and its thread had to be left behind: the process must then
+    end without running the destructors that would wait for it.
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    session = Session(Library(config.paths.rigs, config.paths.models), config.memory_mb)
+    osc = OscEndpoint(session)
+    supervisor = Supervisor(session, config.jack)
+    clean = True
+    try:
+        await session.start()
+        await osc.open(config.osc.host, config.osc.port)
+        await _first_sound(session, config, start)
+        supervisor.start()
+        try:
+            session.fill_bank()
+            await _serve(session, osc, config, stopping)
+        finally:
+            clean = await supervisor.stop()
+    finally:
+        await osc.close()
+        await session.stop()
+    return clean
+
+
+async def _serve(
+    session: Session, osc: OscEndpoint, config: Config, stopping: asyncio.Event
+) -> None:
+    rig = session.state.wanted_rig
+    log.info("ampd listens at %s:%d and plays rig %s", config.osc.host, osc.port, rig)
+    await stopping.wait()
+    log.info("stopping")
+
+
+async def _first_sound(session: Session, config: Config, start: Start) -> None:
+    """An asked-for sound must play or the start fails; a configured one may give way to dry."""
+    if start.model is not None:
+        await session.play_model(start.model)
+    elif start.rig:
+        await session.execute(SelectRig(start.rig))
+    else:
+        try:
+            await session.execute(SelectRig(config.start_rig))
+        except AmpdError as error:
+            log.warning("%s The daemon plays dry instead.", error)
+            await session.play_dry()

@@ -1,0 +1,206 @@
+"""What the audio thread reports -> State, events, and the answers to those who wait.
+
+The observed half of the bus; the asking half is session.py.  No engine call.  Everything belongs
+to the event loop's thread.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from ampd.bank import Bank
+from ampd.command import Value
+from ampd.errors import EngineError
+from ampd.state import Change, Event, Faulted, State, Swapped, Switch
+
+log = logging.getLogger(__name__)
+
+HALF = 0.5  # of a toggle: on from here up
+GLOBAL_SLOT = -1
+Key = tuple[int, int]  # what a command is about: (slot, index) of a knob, GLOBAL_SLOT, or SELECT
+SELECT: Key = (-2, 0)
+
+
+class Report(Protocol):
+    """A Fact of the engine; its meaning is written in _engine.pyi."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def slot(self) -> int: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def frame(self) -> int: ...
+    @property
+    def id(self) -> int: ...
+
+
+class Observer:
+    """Holds the State and replaces it as reports come in."""
+
+    def __init__(self, bank: Bank, global_paths: Sequence[str]) -> None:
+        self.state = State()
+        self.wanted_slot = -1
+        self.heard_slot = -1
+        self.switching = False
+        self.settled = asyncio.Event()  # what is wanted is heard
+        self.missing: list[int] = []  # slots that a foot switch asked for and nothing is built in
+        self._bank = bank
+        self._global_paths = list(global_paths)
+        self._switch_from = ""
+        self._asked_frame = 0
+        self._selects: dict[int, int] = {}  # command id -> engine frame when it was asked
+        self._pending: dict[int, tuple[Key, asyncio.Future[Report]]] = {}
+        self._subscribers: list[Callable[[Event], None]] = []
+
+    @property
+    def busy_slots(self) -> set[int]:
+        """The slots whose chains may not be given back."""
+        return {self.wanted_slot, self.heard_slot}
+
+    @property
+    def waits(self) -> bool:
+        """Whether a report is still to come."""
+        return bool(self._pending) or self.switching
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` for every event; returns what ends that."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def update(self, **changes: object) -> None:
+        """Replace the State."""
+        changes["revision"] = self.state.revision + 1
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+
+    def emit(self, event: Event) -> None:
+        """Tell every subscriber."""
+        for callback in list(self._subscribers):
+            callback(event)
+
+    def reset(self, sample_rate_hz: int, isa: str, globals_on: Sequence[bool]) -> None:
+        """A new engine: nothing plays in it, and nothing asked of the old one is answered."""
+        for _, future in self._pending.values():
+            if not future.done():
+                future.set_exception(EngineError("The engine was replaced meanwhile; ask again."))
+        self.wanted_slot = self.heard_slot = -1
+        self.switching = False
+        values = dict(zip(self._global_paths, globals_on, strict=True))
+        self.update(sample_rate_hz=sample_rate_hz, isa=isa, globals=values)
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def expect(
+        self, command_id: int, key: Key, asked_frame: int | None = None
+    ) -> asyncio.Future[Report]:
+        """What will hold the report that answers the command; forget() it in the end.
+
+        asked_frame: for a switch, the engine frame from which its time to sound counts.
+        """
+        future: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._pending[command_id] = (key, future)
+        if key == SELECT:
+            self.settled.clear()
+            if asked_frame is not None:
+                self._selects[command_id] = asked_frame
+        return future
+
+    def forget(self, command_id: int) -> None:
+        """The command is answered, or nobody waits any more."""
+        self._pending.pop(command_id, None)
+        self._selects.pop(command_id, None)
+
+    def _answer(self, report: Report) -> None:
+        """A later command on the same knob answers the earlier ones too: the newest one counts."""
+        if report.kind not in ("selected", "changed", "refused"):
+            return
+        key = SELECT if report.kind == "selected" else (report.slot, report.index)
+        for command_id, (wanted, future) in self._pending.items():
+            mine = command_id == report.id if report.kind == "refused" else wanted == key
+            if mine and command_id <= report.id and not future.done():
+                future.set_result(report)
+
+    # --- reports --------------------------------------------------------------------------------
+
+    def take(self, reports: Iterable[Report]) -> None:
+        """Take over what happened, in order."""
+        for report in reports:
+            match report.kind:
+                case "selected":
+                    self._selected(report)
+                case "audible":
+                    self._audible(report)
+                case "switched":
+                    self.switching = False
+                    self.settled.set()
+                case "refused" if report.id == 0 and self._bank.get(report.slot) is None:
+                    self.missing.append(report.slot)
+                case "changed":
+                    self._changed(report)
+                case "fault":
+                    self._fault(report)
+                case "late":
+                    self._late(report)
+            self._answer(report)
+
+    def _selected(self, report: Report) -> None:
+        built = self._bank.get(report.slot)
+        if built is None:
+            return
+        self._switch_from = self.state.rig
+        self._asked_frame = self._selects.get(report.id, report.frame)
+        self.switching = True
+        self.wanted_slot = report.slot
+        self._bank.touch(report.slot)
+        name = built.plan.rig.name
+        self.update(
+            wanted_rig=name,
+            values=dict(built.values),
+            latency_frames=built.latency_frames,
+            warnings=built.warnings,
+        )
+        self.emit(Change("rig", name))
+        for path, value in built.values.items():
+            self.emit(Change(path, value))
+
+    def _audible(self, report: Report) -> None:
+        self.heard_slot = report.slot
+        name = self._bank.name_of(report.slot)
+        frames = max(0, report.frame - self._asked_frame)
+        milliseconds = round(1000.0 * frames / self.state.sample_rate_hz, 3)
+        switch = Switch(self._switch_from, name, milliseconds, "crossfade")
+        self.update(rig=name, last_switch=switch)
+        self.settled.set()
+        self.emit(Swapped(switch))
+
+    def _changed(self, report: Report) -> None:
+        value: Value
+        built = self._bank.get(report.slot)
+        if report.slot == GLOBAL_SLOT:
+            path, value = self._global_paths[report.index], report.value >= HALF
+            self.update(globals={**self.state.globals, path: value})
+        elif report.slot == self.wanted_slot and built is not None:
+            path, value = built.paths[report.index], report.value
+            self.update(values={**self.state.values, path: value})
+        else:
+            return
+        self.emit(Change(path, value))
+
+    def _fault(self, report: Report) -> None:
+        name = self._bank.name_of(report.slot)
+        text = f"Rig {name} gave a sample that is no number; it is dry until selected again."
+        log.warning(text)
+        self.update(last_error=text)
+        self.emit(Faulted(name, text))
+
+    def _late(self, report: Report) -> None:
+        load = self.state.load
+        if report.value >= HALF:
+            self.update(load=replace(load, late_engine=load.late_engine + 1))
+        else:
+            self.update(load=replace(load, late_machine=load.late_machine + 1))

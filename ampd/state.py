@@ -1,0 +1,111 @@
+"""One State: what was asked (rig, values) and what was observed (engine, JACK).
+
+A State never changes; the session replaces it and counts `revision` up, so every way in shows the
+same truth.  The events are what a way in may pass on as they happen.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TypeAlias
+
+from ampd import __version__
+from ampd.command import Value
+
+
+@dataclass(frozen=True)
+class RigEntry:
+    """A rig of the bank as people see it."""
+
+    name: str
+    program: int | None  # MIDI program number; None beyond the 128th and for files outside
+    built: bool = False  # ready to be switched to without waiting
+    error: str = ""  # why it cannot be played
+
+
+@dataclass(frozen=True)
+class JackState:
+    """The host: what JACK is doing."""
+
+    state: str = "waiting"  # "running" | "waiting" (no server yet) | "lost" (it went away or hangs)
+    reason: str = ""
+    server: str = ""
+    client: str = ""
+    sample_rate_hz: int = 0
+    period_frames: int = 0
+    realtime: bool = False
+    xruns: int = 0  # as the server counts them, whoever caused them
+    links: tuple[tuple[str, str], ...] = ()  # (source, destination)
+
+
+@dataclass(frozen=True)
+class LoadState:
+    """Time of the audio callback as a share of its period, over about the last second."""
+
+    p50: float = 0.0
+    p99: float = 0.0
+    maximum: float = 0.0
+    late_engine: int = 0  # blocks late by the engine's own CPU time, since the engine started
+    late_machine: int = 0  # blocks late while the thread did not run
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The last switch that became audible."""
+
+    source: str
+    target: str
+    ms_to_audible: float  # from the request to the first frame of the new rig
+    method: str  # "crossfade"
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything worth showing, at one instant."""
+
+    revision: int = 0
+    version: str = __version__
+    uptime_s: float = 0.0
+    rig: str = ""  # heard
+    wanted_rig: str = ""  # asked for; the same once the switch is audible
+    values: Mapping[str, float] = field(default_factory=dict)  # of the wanted rig, by path
+    globals: Mapping[str, bool] = field(default_factory=dict)
+    rigs: tuple[RigEntry, ...] = ()  # in program order
+    sample_rate_hz: int = 0  # of the engine
+    isa: str = ""
+    latency_frames: int = 0
+    warnings: tuple[str, ...] = ()  # about the wanted rig
+    jack: JackState = field(default_factory=JackState)
+    load: LoadState = field(default_factory=LoadState)
+    last_switch: Switch | None = None
+    last_error: str = ""
+
+    def to_json(self) -> str:
+        """The state as one line of JSON, keys as the fields."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value was taken: the path and the value as accepted."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """A new rig became audible."""
+
+    switch: Switch
+
+
+@dataclass(frozen=True)
+class Faulted:
+    """A rig is in trouble; the sound goes on without it."""
+
+    rig: str
+    text: str
+
+
+Event: TypeAlias = Change | Swapped | Faulted

@@ -1,0 +1,245 @@
+"""A small library made here, a session on the real engine, and a served one for sockets.
+
+The session runs the engine's offline form (threaded=False): in the process, deterministic, and no
+JACK anywhere.
+"""
+
+import asyncio
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ampd.control.osc import OscEndpoint, decode, encode
+from ampd.library import Library
+from ampd.session import Session
+from ampd.state import Event, Swapped
+
+RATE_HZ = 48000
+LIMIT_S = 5.0
+KERNEL = 3
+
+RIGS = {
+    "clean": "program: 0\nchain:\n  - gain: {gain_db: 3}\n",
+    "drive": "program: 1\nchain:\n  - amp: {model: tiny, gain_db: 6, level_db: -3}\n",
+    "loud": "chain:\n  - gain: {gain_db: 12}\noutput: {gain_db: -2}\nmix: 0.5\n",
+}
+
+
+def model(seed: int = 1, channels: int = 2, sample_rate_hz: int = RATE_HZ) -> dict[str, Any]:
+    """A residual WaveNet of random weights in the project's own format, self-test included."""
+    rng = np.random.default_rng(seed)
+    dilations = [1, 2, 4]
+    tensors = {
+        "input.weight": rng.normal(0, 0.6, channels),
+        "input.bias": rng.normal(0, 0.1, channels),
+    }
+    for number in range(len(dilations)):
+        tensors[f"blocks.{number}.weight"] = rng.normal(0, 0.3, channels * channels * KERNEL)
+        tensors[f"blocks.{number}.bias"] = rng.normal(0, 0.1, channels)
+    tensors["output.weight"] = rng.normal(0, 0.4, channels)
+    tensors["output.bias"] = rng.normal(0, 0.05, 1)
+    single = {name: value.astype("<f4") for name, value in tensors.items()}
+    probe = (0.3 * rng.standard_normal(512)).astype(np.float32).astype(np.float64)
+    return {
+        "format": "ampd-model",
+        "format_version": 1,
+        "architecture": "residual_wavenet",
+        "sample_rate": sample_rate_hz,
+        "causal": True,
+        "channels": channels,
+        "kernel_size": KERNEL,
+        "dilations": dilations,
+        "activation": "tanh",
+        "tensors": {name: nine_digits(value) for name, value in single.items()},
+        "prewarm": "silence",
+        "self_test": {
+            "input": nine_digits(probe),
+            "output": nine_digits(forward(single, dilations, probe)),
+        },
+        "sha256_weights": hashlib.sha256(
+            b"".join(value.tobytes() for value in single.values())
+        ).hexdigest(),
+        "metadata": {"name": "tiny"},
+    }
+
+
+def nine_digits(values: NDArray[Any]) -> list[float]:
+    return [float(f"{value:.9g}") for value in values]
+
+
+def forward(
+    tensors: dict[str, NDArray[Any]], dilations: list[int], signal: NDArray[Any]
+) -> NDArray[np.float64]:
+    """The net in float64, behind infinite silence: (frames,) -> (frames,)."""
+    weights = {name: value.astype(np.float64) for name, value in tensors.items()}
+    channels = len(weights["input.weight"])
+    past = (KERNEL - 1) * sum(dilations)
+    x = np.outer(weights["input.weight"], np.concatenate([np.zeros(past), signal]))
+    x += weights["input.bias"][:, None]
+    for number, dilation in enumerate(dilations):
+        taps = weights[f"blocks.{number}.weight"].reshape(channels, channels, KERNEL)
+        reach = (KERNEL - 1) * dilation
+        frames = x.shape[1] - reach
+        y = sum(taps[:, :, k] @ x[:, k * dilation : k * dilation + frames] for k in range(KERNEL))
+        x = x[:, reach:] + np.tanh(y + weights[f"blocks.{number}.bias"][:, None])
+    out: NDArray[np.float64] = weights["output.weight"] @ x + weights["output.bias"][0]
+    return out
+
+
+def write_model(path: Path, **settings: Any) -> Path:
+    """Write a model to `path`, folders included; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(model(**settings)))
+    return path
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """Rigs clean (0), drive (1) and loud (2, by default), and the model tiny."""
+    (tmp_path / "rigs").mkdir()
+    for name, text in RIGS.items():
+        (tmp_path / "rigs" / f"{name}.yaml").write_text(text)
+    write_model(tmp_path / "models" / "tiny" / "tiny.json")
+    return Library(tmp_path / "rigs", tmp_path / "models")
+
+
+class Ear:
+    """Hears a session's events and can wait for one."""
+
+    def __init__(self, session: Session) -> None:
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+        session.subscribe(self._hear)
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    async def wait(self, wanted: Callable[[Event], bool]) -> Event:
+        """The first event that is wanted, heard already or to come."""
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                for event in self.events:
+                    if wanted(event):
+                        return event
+                self._news.clear()
+                await self._news.wait()
+
+    async def swap(self, rig: str) -> Swapped:
+        """Wait until `rig` is heard."""
+        event = await self.wait(lambda e: isinstance(e, Swapped) and e.switch.target == rig)
+        assert isinstance(event, Swapped)
+        return event
+
+
+@asynccontextmanager
+async def opened(library: Library, **settings: Any) -> AsyncIterator[tuple[Session, Ear]]:
+    """A started session and an ear on it."""
+    session = Session(library, **{"threaded": False, **settings})
+    await session.start(RATE_HZ)
+    try:
+        yield session, Ear(session)
+    finally:
+        await session.stop()
+
+
+@dataclass
+class Served:
+    """A session behind a real OSC endpoint, in a loop of its own."""
+
+    port: int
+    library: Library
+    session: Session
+
+    def client(self) -> "Client":
+        return Client(self.port)
+
+
+class Client:
+    """One UDP socket that talks to the endpoint and is not part of it."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(LIMIT_S)
+        self._to = ("127.0.0.1", port)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def throw(self, packet: bytes) -> None:
+        """Send bytes as they are."""
+        self.socket.sendto(packet, self._to)
+
+    def send(self, address: str, *values: float | bool | str) -> None:
+        self.throw(encode(address, values))
+
+    def receive(self) -> tuple[str, list[Any]]:
+        return decode(self.socket.recv(65536))
+
+    def until(self, address: str) -> list[Any]:
+        """The arguments of the next message at `address`."""
+        while True:
+            found, arguments = self.receive()
+            if found == address:
+                return arguments
+
+    def ask(self, address: str, *values: float | bool | str) -> list[Any]:
+        """Send and wait for what comes back first."""
+        self.send(address, *values)
+        return [*self.receive()]
+
+    def alive(self) -> None:
+        """Everything sent before has been handled once the pong is back."""
+        self.send("/ampd/ping")
+        assert self.until("/ampd/pong")[0] == "ampd"
+
+
+@pytest.fixture
+def served(library: Library) -> Iterator[Served]:
+    """A session that plays clean, reachable by OSC."""
+    ready = threading.Event()
+    box: list[Served] = []
+    ends: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        ends.append(lambda: loop.call_soon_threadsafe(done.set))
+        async with opened(library) as (session, ear):
+            endpoint = OscEndpoint(session)
+            await endpoint.open("127.0.0.1", 0)
+            await session.play_dry()
+            await ear.swap("dry")
+            session.fill_bank()
+            await session.bank_filled()
+            box.append(Served(endpoint.port, library, session))
+            ready.set()
+            await done.wait()
+            await endpoint.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(LIMIT_S)
+        with Client(box[0].port) as client:
+            client.send("/ampd/subscribe")
+            client.send("/ampd/rig", "clean")
+            client.until("/ampd/event/swap")
+        yield box[0]
+    finally:
+        ends[0]()
+        thread.join(LIMIT_S)

@@ -1,0 +1,195 @@
+"""The verbs as a user runs them; the daemon's own are in test_daemon.py."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ampd.library import Library
+from tests.ampd.conftest import RATE_HZ, Served
+
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = ("run", "status", "rigs", "load", "set", "ports", "render", "check")
+
+
+def ampd(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)}
+    argv = [sys.executable, "-m", "ampd.cli", *arguments]
+    done = subprocess.run(
+        argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def at(served: Served) -> str:
+    return str(served.port)
+
+
+def test_help_teaches_every_verb_and_the_exit_codes(tmp_path: Path) -> None:
+    done = ampd(tmp_path, "--help")
+    assert done.returncode == 0
+    for verb in VERBS:
+        assert f"\n    {verb}" in done.stdout
+        assert ampd(tmp_path, verb, "--help").returncode == 0
+    assert "exit codes: 0 done, 1" in done.stdout
+
+
+def test_importing_any_module_imports_neither_torch_nor_libjack() -> None:
+    code = (
+        "import importlib, pathlib, sys\n"
+        "for path in pathlib.Path('ampd').rglob('*.py'):\n"
+        "    importlib.import_module('.'.join(path.with_suffix('').parts).removesuffix("
+        "'.__init__'))\n"
+        "print(sorted(m for m in ('torch', 'jack', 'trainer') if m in sys.modules))\n"
+        "print('libjack' in pathlib.Path('/proc/self/maps').read_text())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["[]", "False"]
+
+
+def test_help_does_not_load_the_engine() -> None:
+    code = "import sys, ampd.cli; ampd.cli.build_parser(); print('ampd._engine' in sys.modules)"
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("fly",),
+        ("load",),
+        ("render", "a", "b"),
+        ("render", "a", "b", "--rig", "x", "--model", "y"),
+        ("status", "--port", "0"),
+        ("run", "--rig", "a", "--model", "b"),
+        ("render", "a", "b", "--rig", "x", "--block", "-1"),
+    ],
+)
+def test_wrong_command_line_is_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert ampd(tmp_path, *arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status",), ("load", "clean"), ("set", "mix", "1"), ("status", "--json")]
+)
+def test_without_a_daemon_code_3_says_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = ampd(tmp_path, *arguments, "--port", "9")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "ampd: No ampd answers at 127.0.0.1:9; start one with 'ampd run', "
+        "or name its port by --port.\n"
+    )
+
+
+def test_rigs_without_a_daemon_reads_the_folder(library: Library, tmp_path: Path) -> None:
+    (library.rigs_path / "bad.yaml").write_text("mix: 1\n]")
+    done = ampd(tmp_path, "rigs", "--port", "9")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["0\tclean", "1\tdrive", "2\tloud"]
+    assert "bad.yaml:2: not YAML" in lines[3]
+
+
+def test_rigs_without_any_is_a_sentence(tmp_path: Path) -> None:
+    done = ampd(tmp_path, "rigs", "--port", "9")
+    assert (done.returncode, done.stderr) == (1, "ampd: rigs: there is no rig (NAME.yaml).\n")
+
+
+def test_load_set_status_and_rigs_reach_the_daemon(served: Served, tmp_path: Path) -> None:
+    port = ("--port", at(served))
+    done = ampd(tmp_path, "load", "drive", *port)
+    assert (done.returncode, done.stdout) == (0, "drive\n")
+    done = ampd(tmp_path, "set", "amp/gain_db", "-6", *port)
+    assert (done.returncode, done.stdout) == (0, "amp/gain_db -6\n")
+    assert ampd(tmp_path, "set", "/ampd/mute", "on", *port).stdout == "mute on\n"
+    state = json.loads(ampd(tmp_path, "status", "--json", *port).stdout)
+    assert (state["wanted_rig"], state["values"]["amp/gain_db"]) == ("drive", -6.0)
+    text = ampd(tmp_path, "status", *port).stdout
+    assert "drive" in text
+    assert "MUTE" in text
+    assert "clean -> drive, audible after" in text
+    lines = ampd(tmp_path, "rigs", *port).stdout.splitlines()
+    assert lines == ["0\tclean\tready", "1\tdrive\tplays", "2\tloud\tready"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("load", "nosuch"), "no rig nosuch"),
+        (("set", "amp/gain_db", "loud"), "amp/gain_db: found 'loud', expected a number"),
+        (("set", "nosuch/x", "1"), "nosuch/x: rig clean has no such address"),
+        (("set", "mix", "nan"), "mix: found nan, expected a finite number"),
+        (("set", "", "1"), "is not an address of ampd"),
+    ],
+)
+def test_daemons_refusal_is_code_1(
+    served: Served, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = ampd(tmp_path, *arguments, "--port", at(served))
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_render_writes_a_float_wav_and_says_so(library: Library, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros(480), RATE_HZ)
+    done = ampd(tmp_path, "render", "in.wav", "out.wav", "--rig", "drive", "--block", "7")
+    assert done.returncode == 0
+    assert done.stdout.startswith("out.wav: 480 frames, 1 channel, 48000 Hz, peak ")
+    assert soundfile.info(tmp_path / "out.wav").subtype == "FLOAT"
+    model = str(library.find_model("tiny"))
+    done = ampd(tmp_path, "render", "in.wav", "out.wav", "--model", model, "--isa", "scalar")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("in.wav", "out.wav", "--rig", "nosuch"), "no rig nosuch"),
+        (("in.wav", "out.wav", "--model", "nosuch.nam"), "nosuch.nam"),
+        (("nosuch.wav", "out.wav", "--rig", "clean"), "nosuch.wav: cannot be read as sound"),
+        (("in.wav", "out.wav", "--rig", "clean", "--isa", "mmx"), "--isa is 'mmx', expected auto"),
+    ],
+)
+def test_render_of_bad_input_is_code_1(
+    library: Library, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros(480), RATE_HZ)
+    done = ampd(tmp_path, "render", *arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_check_gives_one_line_a_file_and_code_1_where_one_is_bad(
+    library: Library, tmp_path: Path
+) -> None:
+    good = ["rigs/clean.yaml", "rigs/drive.yaml", "models/tiny/tiny.json"]
+    done = ampd(tmp_path, "check", *good)
+    assert done.returncode == 0
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        f"ok   {name}" for name in good
+    ]
+    (tmp_path / "bad.nam").write_text("{")
+    done = ampd(tmp_path, "check", "bad.nam", *good)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("bad  bad.nam")

@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from ampd.bank import plan_rig
+from ampd.errors import AmpdError, AudioFileError, EngineError
+from ampd.library import Library
+from ampd.offline import RenderJob, check, check_all, render
+from tests.ampd.conftest import RATE_HZ, forward, model, write_model
+
+TOLERANCE = 2e-6  # of peak: float32 against float64 over the whole net
+
+
+def sound(path: Path, rate: int = RATE_HZ, channels: int = 1) -> NDArray[np.float32]:
+    data = (0.1 * np.random.default_rng(5).standard_normal((3000, channels))).astype(np.float32)
+    soundfile.write(path, data, rate, subtype="FLOAT")
+    return data[:, 0]
+
+
+def truth(signal: NDArray[np.float32]) -> NDArray[np.float64]:
+    document = model()
+    tensors = {name: np.array(value) for name, value in document["tensors"].items()}
+    return forward(tensors, document["dilations"], signal.astype(np.float64))
+
+
+@pytest.mark.parametrize("block_frames", [1, 7, 64, 4096])
+def test_bare_model_renders_its_own_float64_truth(
+    library: Library, tmp_path: Path, block_frames: int
+) -> None:
+    signal = sound(tmp_path / "in.wav")
+    path = library.find_model("tiny")
+    job = RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", path, None, block_frames)
+    done = render(job)
+    out, rate = soundfile.read(tmp_path / "out.wav", dtype="float64")
+    expected = truth(signal)
+    assert rate == RATE_HZ
+    assert soundfile.info(tmp_path / "out.wav").subtype == "FLOAT"
+    assert (done.frames, done.channels) == (3000, 1)
+    assert np.max(np.abs(out - expected)) <= TOLERANCE * np.max(np.abs(expected))
+
+
+def test_rig_renders_gain_and_mix(library: Library, tmp_path: Path) -> None:
+    signal = sound(tmp_path / "in.wav")
+    plan = plan_rig(library, library.load_rig("loud"))
+    done = render(RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", plan=plan))
+    out, _ = soundfile.read(tmp_path / "out.wav")
+    level = 10 ** (-2 / 20) * (0.5 * 10 ** (12 / 20) + 0.5)
+    assert done.channels == 1
+    # The safety stage blocks DC in what the rig adds; noise has a little of it.
+    assert np.max(np.abs(out - level * signal)) < 0.05 * np.max(np.abs(level * signal))
+
+
+def test_second_channel_is_left_out_and_told(library: Library, tmp_path: Path) -> None:
+    signal = sound(tmp_path / "in.wav", channels=2)
+    job = RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", library.find_model("tiny"))
+    done = render(job)
+    out, _ = soundfile.read(tmp_path / "out.wav")
+    assert np.allclose(out, truth(signal), atol=1e-6)
+    assert done.notes == (f"{tmp_path / 'in.wav'} has 2 channels; the first one is used.",)
+
+
+def test_other_rate_is_refused_with_both_rates_and_the_way_out(
+    library: Library, tmp_path: Path
+) -> None:
+    sound(tmp_path / "in.wav", 44100)
+    plan = plan_rig(library, library.load_rig("drive"))
+    for job in (
+        RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", library.find_model("tiny")),
+        RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", plan=plan),
+    ):
+        with pytest.raises(AudioFileError) as caught:
+            render(job)
+        for word in ("44100 Hz", "48000 Hz", "--no-resample"):
+            assert word in str(caught.value)
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_without_resampling_the_file_keeps_its_rate(library: Library, tmp_path: Path) -> None:
+    signal = sound(tmp_path / "in.wav", 44100)
+    path = library.find_model("tiny")
+    render(RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", path, resample=False))
+    out, rate = soundfile.read(tmp_path / "out.wav")
+    assert rate == 44100
+    assert np.allclose(out, truth(signal), atol=1e-6)
+    plan = plan_rig(library, library.load_rig("drive"))
+    render(RenderJob(tmp_path / "in.wav", tmp_path / "rig.wav", plan=plan, resample=False))
+    assert soundfile.info(tmp_path / "rig.wav").samplerate == 44100
+
+
+def test_model_of_the_files_own_rate_needs_no_option(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.json", sample_rate_hz=44100)
+    sound(tmp_path / "in.wav", 44100)
+    assert render(RenderJob(tmp_path / "in.wav", tmp_path / "o.wav", path)).sample_rate_hz == 44100
+
+
+def test_what_is_no_sound_is_named(library: Library, tmp_path: Path) -> None:
+    path = library.find_model("tiny")
+    (tmp_path / "text.wav").write_text("no sound")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE_HZ)
+    sound(tmp_path / "in.wav")
+    for source, target, words in (
+        ("text.wav", "out.wav", r"text\.wav: cannot be read as sound .*WAV, FLAC"),
+        ("gone.wav", "out.wav", r"gone\.wav: cannot be read as sound"),
+        ("empty.wav", "out.wav", r"empty\.wav: holds no sound"),
+        ("in.wav", "no/out.wav", r"no/out\.wav: cannot be written"),
+    ):
+        with pytest.raises(AudioFileError, match=words):
+            render(RenderJob(tmp_path / source, tmp_path / target, path))
+
+
+def test_truncated_model_is_named(library: Library, tmp_path: Path) -> None:
+    sound(tmp_path / "in.wav")
+    path = tmp_path / "half.json"
+    path.write_text(library.find_model("tiny").read_text()[:500])
+    with pytest.raises(EngineError, match=r"half\.json"):
+        render(RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", path))
+
+
+def test_check_describes_what_is_good(library: Library) -> None:
+    text = check(library.find_model("tiny"), library)
+    assert text.startswith("model: residual_wavenet, 48000 Hz, causal, field 15 frames, latency 0")
+    assert check(library.rigs_path / "drive.yaml", library).startswith("rig: amp tiny, ")
+    assert check(library.rigs_path / "clean.yaml", library).startswith("rig: gain, ")
+
+
+def test_check_goes_on_behind_a_bad_file(library: Library, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[osc]\nport = 0.5\n")
+    typo = library.rigs_path / "typo.yaml"
+    typo.write_text("chain: [{gain: {gian_db: 1}}]")
+    rows = check_all([bad, typo, tmp_path / "gone.nam", library.find_model("tiny")], library)
+    assert [good for _, good, _ in rows] == [False, False, False, True]
+    assert "[osc] port is 0.5" in rows[0][2]
+    assert "gian_db" in rows[1][2]
+    assert "gone.nam" in rows[2][2]
+
+
+def test_check_refuses_a_folder_in_a_sentence(library: Library) -> None:
+    with pytest.raises(AmpdError, match="no such file"):
+        check(library.models_path, library)
