@@ -1,0 +1,60 @@
+"""One private JACK world a test: own /dev/shm, own server, own daemon, all gone afterwards."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.demo.stage import AMPD, Stage, can_unshare
+from tests.e2e.rack import Rack, write_library
+
+Opener = Callable[..., Rack]
+HERE = {"rigs": '"rigs"', "models": '"models"'}  # of the stage's own folder
+
+
+@pytest.fixture(scope="session")
+def jack_world() -> None:
+    """Skip by name what this machine does not let us have."""
+    for program in ("jackd", "jack_bufsize", "oscsend"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is absent")
+    if not can_unshare():
+        pytest.skip("no right to unshare a mount namespace")
+    if not Path(AMPD).exists():
+        pytest.skip(f"{AMPD} is absent")
+
+
+@pytest.fixture
+def stage(jack_world: None, tmp_path: Path) -> Iterator[Stage]:
+    """A private world with no server yet."""
+    with Stage(tmp_path, private=True, server_name="e2e") as opened:
+        write_library(tmp_path)
+        yield opened
+
+
+@pytest.fixture
+def open_rack(stage: Stage) -> Iterator[Opener]:
+    """Start daemons on the stage; the caller says when the server starts."""
+    racks: list[Rack] = []
+
+    def open_(*arguments: str, **settings: str) -> Rack:
+        daemon = stage.start_daemon(*(arguments or ("--rig", "loud")), settings=HERE | settings)
+        rack = Rack(stage, daemon, daemon.osc())
+        racks.append(rack)
+        return rack
+
+    yield open_
+    for rack in racks:
+        rack.osc.__exit__(None, None, None)
+
+
+@pytest.fixture
+def rack(stage: Stage, open_rack: Opener) -> Rack:
+    """A daemon that plays the rig `loud` on a running server, with a subscription."""
+    stage.start_server()
+    opened = open_rack()
+    opened.until_jack("running")
+    opened.until_rig("loud")
+    opened.osc.ask("/ampd/subscribe")
+    return opened
