@@ -24,7 +24,8 @@ void play_offline(Engine& engine, const float* in, float* left, float* right, in
 void play_model(const std::string& path, dsp::Isa isa, const float* in, float* out, int64_t frames,
                 int block_frames) {
   const FtzGuard ftz;
-  const std::unique_ptr<nn::Net> net = nn::make_net(nn::load_model(path), isa);
+  const std::shared_ptr<const nn::Model> model = nn::load_model(path);
+  const std::unique_ptr<nn::Net> net = model->make_net(isa);
   for (int64_t at = 0; at < frames; at += block_frames) {
     const int64_t end = std::min(at + block_frames, frames);
     for (int64_t sub = at; sub < end; sub += kMaxFrames)

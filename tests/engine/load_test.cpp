@@ -102,7 +102,8 @@ TEST_CASE("a missing tensor and one too many are both refused") {
 
 TEST_CASE("the self-test refuses a model whose weights were damaged") {
   json document = small();
-  const auto net = nn::make_net(load(document), dsp::Isa::kScalar);
+  const auto model = load(document);
+  const auto net = model->make_net(dsp::Isa::kScalar);
   const std::vector<float> input = noise(300, 4);
   document["self_test"] = {{"input", input}, {"output", run(*net, input, 64)}};
   CHECK(refusal(document.dump()) == "accepted");

@@ -16,13 +16,13 @@ const std::vector<int> kDilations{1, 2, 4, 8, 16, 32, 64, 128};
 void check_paths(const nlohmann::json& document) {
   const auto model = load(document);
   const std::vector<float> input = noise(2000, 7);
-  const std::vector<float> truth = run(*nn::make_net(model, dsp::Isa::kScalar), input, 64);
+  const std::vector<float> truth = run(*model->make_net(dsp::Isa::kScalar), input, 64);
   for (const dsp::Isa isa : dsp::available_isas()) {
     CAPTURE(dsp::isa_name(isa));
-    const std::vector<float> whole = run(*nn::make_net(model, isa), input, 64);
+    const std::vector<float> whole = run(*model->make_net(isa), input, 64);
     CHECK(largest_difference(whole, truth) <= 2e-6F * peak(truth));
     for (const int block : {1, 3, 7, 15, 16, 17, 31, 33, 48, 63})
-      CHECK_MESSAGE(run(*nn::make_net(model, isa), input, block) == whole, "block " << block);
+      CHECK_MESSAGE(run(*model->make_net(isa), input, block) == whole, "block " << block);
   }
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("every path of a NAM A1 net equals the truth, whatever the block lengt
 TEST_CASE("a net starts in the state that silence leaves behind") {
   for (const dsp::Isa isa : dsp::available_isas()) {
     const auto model = load(native_model(8, 3, kDilations, 5));
-    const auto net = nn::make_net(model, isa);
+    const auto net = model->make_net(isa);
     std::vector<float> silence(4000);
     const std::vector<float> output = run(*net, silence, 64);
     CAPTURE(dsp::isa_name(isa));
@@ -57,8 +57,9 @@ TEST_CASE("a net starts in the state that silence leaves behind") {
 }
 
 TEST_CASE("reset forgets everything that was heard") {
+  const auto model = load(nam_model(8, 4, kDilations, 6));
   for (const dsp::Isa isa : dsp::available_isas()) {
-    const auto net = nn::make_net(load(nam_model(8, 4, kDilations, 6)), isa);
+    const auto net = model->make_net(isa);
     const std::vector<float> input = noise(1000, 8);
     const std::vector<float> first = run(*net, input, 64);
     run(*net, noise(777, 9), 50);
@@ -73,9 +74,9 @@ TEST_CASE("the output depends on the receptive field and on nothing before it") 
   REQUIRE(model->info.receptive_field_frames == 1 + 2 * (1 + 4 + 16));
   std::vector<float> input = noise(400, 1);
   const auto field = static_cast<size_t>(model->info.receptive_field_frames);
-  const float at_end = run(*nn::make_net(model, dsp::best_isa()), input, 64).back();
+  const float at_end = run(*model->make_net(dsp::best_isa()), input, 64).back();
   input[input.size() - field - 1] += 0.5F;
-  CHECK(run(*nn::make_net(model, dsp::best_isa()), input, 64).back() == at_end);
+  CHECK(run(*model->make_net(dsp::best_isa()), input, 64).back() == at_end);
   input[input.size() - field] += 0.5F;
-  CHECK(run(*nn::make_net(model, dsp::best_isa()), input, 64).back() != at_end);
+  CHECK(run(*model->make_net(dsp::best_isa()), input, 64).back() != at_end);
 }

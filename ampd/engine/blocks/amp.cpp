@@ -13,10 +13,11 @@ constexpr std::array kParams{
 
 class Amp final : public Block {
  public:
-  Amp(const std::shared_ptr<const nn::Model>& model, const BuildContext& context)
-      : net_(nn::make_net(model, context.isa)),
-        memory_frames_(model->info.receptive_field_frames),
-        latency_frames_(model->info.latency_frames),
+  Amp(std::shared_ptr<const nn::Model> model, const BuildContext& context)
+      : model_(std::move(model)),
+        net_(model_->make_net(context.isa)),
+        memory_frames_(model_->info.receptive_field_frames),
+        latency_frames_(model_->info.latency_frames),
         gain_(ramp_frames(context.sample_rate_hz), 1),
         level_(ramp_frames(context.sample_rate_hz), 1) {}
 
@@ -45,6 +46,7 @@ class Amp final : public Block {
   [[nodiscard]] size_t memory_bytes() const noexcept override { return net_->memory_bytes(); }
 
  private:
+  std::shared_ptr<const nn::Model> model_;
   std::unique_ptr<nn::Net> net_;
   int memory_frames_;
   int latency_frames_;

@@ -3,8 +3,6 @@
 #include <cmath>
 #include <filesystem>
 
-#include "wavenet.hpp"
-
 namespace amp::nn {
 namespace {
 
@@ -21,12 +19,12 @@ std::string name_of(const Json& root) {
 
 /// Play the file's own input and compare with its own output: 1e-5 of peak holds what float32 can
 /// lose many times over and no wrong weight.
-void self_test(const Json& root, const std::shared_ptr<const Model>& model) {
+void self_test(const Json& root, const Model& model) {
   if (!root.has("self_test")) return;
   const Json test = root.at("self_test");
   const std::vector<float> input = test.at("input").floats();
   const std::vector<float> expected = test.at("output").floats(input.size());
-  const std::unique_ptr<Net> net = make_net(model, dsp::best_isa());
+  const std::unique_ptr<Net> net = model.make_net(dsp::best_isa());
   std::array<float, kMaxFrames> block{};
   float peak = 1e-3F;
   float worst = 0;
@@ -46,15 +44,27 @@ void self_test(const Json& root, const std::shared_ptr<const Model>& model) {
 
 }  // namespace
 
-void check_size(const Json& root, const WaveNetSpec& spec, const ModelInfo& info) {
-  if (info.receptive_field_frames > kMostFieldFrames)
-    root.fail("the receptive field is " + std::to_string(info.receptive_field_frames) +
-              " frames, expected at most " + std::to_string(kMostFieldFrames) + ".");
+ModelInfo describe(const Json& root, const std::string& family, const std::string& architecture) {
+  ModelInfo info;
+  info.path = root.file();
+  info.name = name_of(root);
+  info.family = family;
+  info.architecture = architecture;
+  return info;
+}
+
+void check_size(const Json& root, const WaveNetSpec& spec) {
+  long field = 1;
   long floats = 0;
   for (const WaveNetArray& array : spec.arrays)
-    for (const WaveNetLayer& layer : array.layers)
-      floats += static_cast<long>(array.channels) *
-                (static_cast<long>(layer.dilation) * (array.kernel_size - 1) + 256);
+    for (const WaveNetLayer& layer : array.layers) {
+      const long history = static_cast<long>(layer.dilation) * (array.kernel_size - 1);
+      field += history;
+      floats += array.channels * (history + 256);
+    }
+  if (field > kMostFieldFrames)
+    root.fail("the receptive field is " + std::to_string(field) + " frames, expected at most " +
+              std::to_string(kMostFieldFrames) + ".");
   if (floats > (16L << 20L))
     root.fail("the net needs " + std::to_string(floats >> 18L) + " MB of memory, at most 64 MB.");
 }
@@ -67,12 +77,9 @@ std::shared_ptr<const Model> load_model(const std::string& path) {
     root.fail(
         "has neither the keys of an ampd model (format, tensors) nor of a NAM file (version, "
         "architecture, config, weights); expected one of the two.");
-  Model model = native ? load_native(root) : load_nam(root);
-  model.info.path = path;
-  model.info.name = name_of(root);
-  auto shared = std::make_shared<const Model>(std::move(model));
-  self_test(root, shared);
-  return shared;
+  std::shared_ptr<const Model> model = native ? load_native(root) : load_nam(root);
+  self_test(root, *model);
+  return model;
 }
 
 }  // namespace amp::nn

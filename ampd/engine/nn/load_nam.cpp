@@ -197,29 +197,27 @@ std::vector<ArrayShape> read_shapes(const Json& config) {
 
 }  // namespace
 
-Model load_nam(const Json& root) {
+std::shared_ptr<const Model> load_nam(const Json& root) {
   check_version(root);
   const Json architecture = root.at("architecture");
   if (!architecture.is_text() || architecture.text() != "WaveNet")
     architecture.refuse("\"WaveNet\" (NAM A1)");
-  Model model;
-  model.info.family = "nam";
-  model.info.architecture = "wavenet";
-  model.info.sample_rate_hz = sample_rate(root, model.info);
+  ModelInfo info = describe(root, "nam", "wavenet");
+  info.sample_rate_hz = sample_rate(root, info);
   std::vector<ArrayShape> shapes = read_shapes(root.at("config"));
   size_t expected = 1;
   for (const ArrayShape& shape : shapes) expected += count_weights(shape);
   std::vector<float> weights = root.at("weights").floats(expected);
-  model.wavenet.head_scale = weights.back();
+  info.weight_count = static_cast<int>(expected);
+  WaveNetSpec spec;
+  spec.head_scale = weights.back();
   WeightReader reader(std::move(weights));
   for (ArrayShape& shape : shapes) {
     fill(shape, reader);
-    model.wavenet.arrays.push_back(std::move(shape.array));
+    spec.arrays.push_back(std::move(shape.array));
   }
-  model.info.weight_count = static_cast<int>(expected);
-  measure(model.wavenet, model.info);
-  check_size(root, model.wavenet, model.info);
-  return model;
+  check_size(root, spec);
+  return std::make_shared<WaveNetModel>(std::move(info), std::move(spec));
 }
 
 }  // namespace amp::nn

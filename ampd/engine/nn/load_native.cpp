@@ -21,12 +21,10 @@ void check_header(const Json& root) {
 
 }  // namespace
 
-Model load_native(const Json& root) {
+std::shared_ptr<const Model> load_native(const Json& root) {
   check_header(root);
-  Model model;
-  model.info.family = "ampd";
-  model.info.architecture = "residual_wavenet";
-  model.info.sample_rate_hz = static_cast<int>(root.at("sample_rate").integer(8000, 768000));
+  ModelInfo info = describe(root, "ampd", "residual_wavenet");
+  info.sample_rate_hz = static_cast<int>(root.at("sample_rate").integer(8000, 768000));
   WaveNetArray array;
   array.channels = static_cast<int>(root.at("channels").integer(1, kMaxChannels));
   array.kernel_size = static_cast<int>(root.at("kernel_size").integer(1, 64));
@@ -51,11 +49,11 @@ Model load_native(const Json& root) {
     array.layers[i].bias = tensors.at(block + ".bias").floats(channels);
     weights += square + channels;
   }
-  model.info.weight_count = static_cast<int>(weights);
-  model.wavenet.arrays.push_back(std::move(array));
-  measure(model.wavenet, model.info);
-  check_size(root, model.wavenet, model.info);
-  return model;
+  info.weight_count = static_cast<int>(weights);
+  WaveNetSpec spec;
+  spec.arrays.push_back(std::move(array));
+  check_size(root, spec);
+  return std::make_shared<WaveNetModel>(std::move(info), std::move(spec));
 }
 
 }  // namespace amp::nn

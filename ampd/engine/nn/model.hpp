@@ -34,46 +34,6 @@ struct ModelInfo {
   [[nodiscard]] int playing_rate_hz() const { return sample_rate_hz ? sample_rate_hz : 48000; }
 };
 
-/// One dilated convolution with its activation and its way on:
-///   z = tanh(conv(x) + bias + mixin * u);  x' = x + mix * z + mix_bias
-struct WaveNetLayer {
-  int dilation = 1;
-  std::vector<float> weight;    ///< [channels out][channels in][kernel], oldest tap first
-  std::vector<float> bias;      ///< [channels]
-  std::vector<float> mixin;     ///< [channels], or empty for none
-  std::vector<float> mix;       ///< [channels out][channels in], or empty for the identity
-  std::vector<float> mix_bias;  ///< [channels], or empty for zero
-};
-
-/// A stack of layers of one width:
-///   x = rechannel * input + rechannel_bias;  head = head_weight * (start + sum z) + head_bias
-/// `start` is the previous array's head, or x where head_starts_from_stream.
-struct WaveNetArray {
-  int input_size = 1;
-  int channels = 1;
-  int kernel_size = 3;
-  int head_size = 1;
-  bool head_starts_from_stream = false;
-  std::vector<float> rechannel;       ///< [channels][input_size]
-  std::vector<float> rechannel_bias;  ///< [channels], or empty for zero
-  std::vector<WaveNetLayer> layers;
-  std::vector<float> head_weight;  ///< [head_size][channels]
-  std::vector<float> head_bias;    ///< [head_size], or empty for zero
-};
-
-/// A causal WaveNet, mono in and out: the last array's head times head_scale is the output.
-/// Both the project's residual WaveNet and the NAM A1 WaveNet are of this form.
-struct WaveNetSpec {
-  std::vector<WaveNetArray> arrays;
-  float head_scale = 1;
-};
-
-/// A model file that was read, validated and tried. Immutable, shared by the nets that play it.
-struct Model {
-  ModelInfo info;
-  WaveNetSpec wavenet;
-};
-
 /// One playing instance of a model, with its state.
 class Net {
  public:
@@ -91,15 +51,24 @@ class Net {
   [[nodiscard]] virtual size_t memory_bytes() const noexcept = 0;
 };
 
+/// A model file that was read, validated and tried. Immutable, shared by the nets that play it.
+class Model {
+ public:
+  explicit Model(ModelInfo model_info) : info(std::move(model_info)) {}
+  virtual ~Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  /// A net that is ready to play, in its silent steady state; it must not outlive the model.
+  /// Isa::kScalar gives the plain float64 truth that every other path is compared with.
+  /// Thread: control; it allocates.
+  [[nodiscard]] virtual std::unique_ptr<Net> make_net(dsp::Isa isa) const = 0;
+
+  const ModelInfo info;
+};
+
 /// Read a model file of any family: bounded, validated, and run on its self-test where it has one.
 /// Raises LoadError. Thread: control; it reads the file and allocates.
 std::shared_ptr<const Model> load_model(const std::string& path);
-
-/// Build a net that is ready to play, in its silent steady state. Isa::kScalar gives the plain
-/// float64 truth that every other path is compared with. Thread: control.
-std::unique_ptr<Net> make_net(std::shared_ptr<const Model> model, dsp::Isa isa);
-
-/// Fill receptive_field_frames, weight_count and mac_per_sample from the layers.
-void measure(const WaveNetSpec& spec, ModelInfo& info);
 
 }  // namespace amp::nn

@@ -84,11 +84,11 @@ struct Array {
 
 class VectorWaveNet final : public Net {
  public:
-  VectorWaveNet(std::shared_ptr<const Model> model, dsp::Isa isa)
-      : model_(std::move(model)), kernels_(dsp::kernels(isa)), memory_(layout()) {
+  VectorWaveNet(const WaveNetModel& model, dsp::Isa isa)
+      : model_(model), kernels_(dsp::kernels(isa)), memory_(layout()) {
     place();
     std::array<float, kMaxFrames> out{};
-    for (int frame = 0; frame < model_->info.receptive_field_frames; frame += kMaxFrames) {
+    for (int frame = 0; frame < model_.info.receptive_field_frames; frame += kMaxFrames) {
       const std::array<float, kMaxFrames> silence{};
       VectorWaveNet::process(silence.data(), out.data(), kMaxFrames);
     }
@@ -120,7 +120,7 @@ class VectorWaveNet final : public Net {
       std::swap(head, head_out);
       stream = stream_;
     }
-    for (int t = 0; t < frames; ++t) out[t] = head[t] * model_->wavenet.head_scale;
+    for (int t = 0; t < frames; ++t) out[t] = head[t] * model_.spec.head_scale;
   }
 
   [[nodiscard]] size_t memory_bytes() const noexcept override { return memory_.bytes(); }
@@ -129,7 +129,7 @@ class VectorWaveNet final : public Net {
   /// Pack the weights, shape the rings; returns the floats that all planes need.
   size_t layout() {
     size_t floats = kPlaneFrames;
-    for (const WaveNetArray& spec : model_->wavenet.arrays) {
+    for (const WaveNetArray& spec : model_.spec.arrays) {
       Array array;
       array.rechannel = dsp::pack_tiles(spec.rechannel, spec.channels, spec.input_size);
       array.head = dsp::pack_tiles(spec.head_weight, spec.head_size, spec.channels);
@@ -169,7 +169,7 @@ class VectorWaveNet final : public Net {
 
   void run_array(size_t index, const float* stream, float* head, float* head_out,
                  int frames) noexcept AMP_RT {
-    const WaveNetArray& spec = model_->wavenet.arrays[index];
+    const WaveNetArray& spec = model_.spec.arrays[index];
     Array& array = arrays_[index];
     Ring& first = array.layers.front().ring;
     kernels_.dense({.in_channels = spec.input_size,
@@ -239,7 +239,7 @@ class VectorWaveNet final : public Net {
     return values.empty() ? nullptr : values.data();
   }
 
-  std::shared_ptr<const Model> model_;
+  const WaveNetModel& model_;
   const dsp::Kernels& kernels_;
   std::vector<Array> arrays_;
   std::vector<const float*> taps_;
@@ -256,16 +256,13 @@ class VectorWaveNet final : public Net {
 
 }  // namespace
 
-std::unique_ptr<Net> make_vector_wavenet(std::shared_ptr<const Model> model, dsp::Isa isa) {
-  return std::make_unique<VectorWaveNet>(std::move(model), isa);
+std::unique_ptr<Net> make_vector_wavenet(const WaveNetModel& model, dsp::Isa isa) {
+  return std::make_unique<VectorWaveNet>(model, isa);
 }
 
-std::unique_ptr<Net> make_net(std::shared_ptr<const Model> model, dsp::Isa isa) {
-  if (isa == dsp::Isa::kScalar) return make_scalar_wavenet(std::move(model));
-  return make_vector_wavenet(std::move(model), isa);
-}
+namespace {
 
-void measure(const WaveNetSpec& spec, ModelInfo& info) {
+ModelInfo measure(ModelInfo info, const WaveNetSpec& spec) {
   info.receptive_field_frames = 1;
   info.mac_per_sample = 0;
   for (const WaveNetArray& array : spec.arrays) {
@@ -276,6 +273,16 @@ void measure(const WaveNetSpec& spec, ModelInfo& info) {
           static_cast<int>(layer.weight.size() + layer.mixin.size() + layer.mix.size());
     }
   }
+  return info;
+}
+
+}  // namespace
+
+WaveNetModel::WaveNetModel(ModelInfo model_info, WaveNetSpec wavenet)
+    : Model(measure(std::move(model_info), wavenet)), spec(std::move(wavenet)) {}
+
+std::unique_ptr<Net> WaveNetModel::make_net(dsp::Isa isa) const {
+  return isa == dsp::Isa::kScalar ? make_scalar_wavenet(*this) : make_vector_wavenet(*this, isa);
 }
 
 }  // namespace amp::nn

@@ -8,7 +8,7 @@ namespace {
 /// The truth: plain loops in float64, one frame after the other, nothing clever.
 class ScalarWaveNet final : public Net {
  public:
-  explicit ScalarWaveNet(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+  explicit ScalarWaveNet(const WaveNetModel& model) : model_(model) {
     for (const WaveNetArray& array : spec().arrays)
       for (const WaveNetLayer& layer : array.layers) {
         const int frames = layer.dilation * (array.kernel_size - 1) + 1;
@@ -16,7 +16,7 @@ class ScalarWaveNet final : public Net {
             {std::vector<double>(static_cast<size_t>(frames) * static_cast<size_t>(array.channels)),
              0});
       }
-    for (int frame = 0; frame < model_->info.receptive_field_frames; ++frame) step(0.0);
+    for (int frame = 0; frame < model_.info.receptive_field_frames; ++frame) step(0.0);
     rest_ = histories_;
   }
 
@@ -46,7 +46,7 @@ class ScalarWaveNet final : public Net {
     int newest = 0;
   };
 
-  [[nodiscard]] const WaveNetSpec& spec() const { return model_->wavenet; }
+  [[nodiscard]] const WaveNetSpec& spec() const { return model_.spec; }
 
   double step(double input) noexcept AMP_RT {
     Values stream{input};
@@ -102,15 +102,15 @@ class ScalarWaveNet final : public Net {
     return next;
   }
 
-  std::shared_ptr<const Model> model_;
+  const WaveNetModel& model_;
   std::vector<History> histories_;
   std::vector<History> rest_;
 };
 
 }  // namespace
 
-std::unique_ptr<Net> make_scalar_wavenet(std::shared_ptr<const Model> model) {
-  return std::make_unique<ScalarWaveNet>(std::move(model));
+std::unique_ptr<Net> make_scalar_wavenet(const WaveNetModel& model) {
+  return std::make_unique<ScalarWaveNet>(model);
 }
 
 }  // namespace amp::nn
