@@ -206,7 +206,7 @@ def record(args: argparse.Namespace) -> None:
 
 
 def program(args: argparse.Namespace) -> None:
-    """One program change on channel 1, in the first cycle after the connection is made."""
+    """One program change on channel 1, as soon as the connection is sure to be alive."""
     sent = threading.Event()
     armed = threading.Event()
 
@@ -226,14 +226,22 @@ def program(args: argparse.Namespace) -> None:
         sender = Sender(opened.midi_outports.register("out"))
         activate(opened, sender)
         connect(opened, sender.port.name, args.to[0])
+        wait_frames(opened, opened.samplerate // 4)  # PipeWire's links come alive later than asked
         armed.set()
         if not sent.wait(CONNECT_LIMIT_S):
             raise TimeoutError("the server ran no cycle after the connection was made")
         say(event="program", number=args.number, second=sender.second)
         # The reader sees this cycle's events within it or, in a loop, in the next.
-        cycle = opened.last_frame_time
-        while opened.last_frame_time < cycle + 4 * opened.blocksize:
-            time.sleep(0.002)
+        wait_frames(opened, 4 * opened.blocksize)
+
+
+def wait_frames(opened: Any, frames: int) -> None:
+    """Wait until the server has run so many frames. TimeoutError where it stands still."""
+    start, deadline = opened.last_frame_time, time.monotonic() + CONNECT_LIMIT_S
+    while (opened.last_frame_time - start) % 2**32 < frames:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the server ran too few cycles")
+        time.sleep(0.002)
 
 
 def listen(args: argparse.Namespace) -> None:

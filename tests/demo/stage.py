@@ -227,6 +227,11 @@ class Stage:
             server.stop()
         raise StageError(f"jackd does not start: {server.last_words()}")
 
+    def server_is_sick(self) -> bool:
+        """Whether a server of this stage has lost its graph, by its own words."""
+        servers = (running for running in self.running if running.name == "jackd")
+        return any("may now behave abnormally" in s.err.read_text("utf-8") for s in servers)
+
 
 @dataclass
 class Daemon:

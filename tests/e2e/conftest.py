@@ -1,16 +1,34 @@
 """One private JACK world a test: own /dev/shm, own server, own daemon, all gone afterwards."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.demo.stage import AMPD, Stage, can_unshare
+from tests.demo.stage import AMPD, Stage, StageError, can_unshare
 from tests.e2e.rack import Rack, write_library
 
 Opener = Callable[..., Rack]
 HERE = {"rigs": '"rigs"', "models": '"models"'}  # of the stage's own folder
+
+
+class SickServerError(Exception):
+    """jackd itself says that its graph is broken: the one failure for which a test runs again."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """jackd -S can lose a client's turn when the machine stalls while the graph changes. From then
+    on every cycle waits 27 ms in vain and it says so at each; nothing on that server means anything.
+    """
+    try:
+        return (yield)
+    except (StageError, AssertionError) as error:
+        stage = pyfuncitem.funcargs.get("stage")
+        if isinstance(stage, Stage) and stage.server_is_sick():
+            raise SickServerError("jackd: engine may now behave abnormally") from error
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,7 @@ void reject_foreign(const std::string& file, const std::string& text) {
 /// The reader's own words quote the file, whatever bytes are in it.
 std::string printable(const char* text) {
   std::string clean;
+  if (const char* const id = std::strstr(text, "] ")) text = id + 2;
   for (; *text != '\0'; ++text) clean += *text >= ' ' && *text <= '~' ? *text : '?';
   return clean;
 }
