@@ -203,5 +203,17 @@ def render_model(
 ) -> NDArray[np.float32]:
     """The bare net from its silence-warmed state: (frames,) in, (frames,) out. Raises LoadError."""
 
+@final
+class Cost:
+    """What a net costs on this core, in thread CPU time."""
+
+    model: ModelInfo
+    least_ns_per_sample: float  # the best round
+    median_ns_per_sample: float
+    peak_gmac_per_s: float  # what the core's multiply-add units can do, measured in the same run
+
+def measure_cost(path: str, block_frames: int = 64, isa: str = "auto", rounds: int = 21) -> Cost:
+    """Play the bare net warm for about rounds * 30 ms. Raises LoadError; any thread."""
+
 def isas() -> list[str]:
     """Instruction sets that this machine can run, best last, "scalar" first."""

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ while it runs, from any terminal:
 without a daemon:
   ampd render di.wav out.wav --rig drive
   ampd check rigs/*.yaml models/*/*.json
+  ampd bench models/*/*.json           what each costs here
 
 exit codes: 0 done, 1 a bad file, name or value, 2 a bad command line, 3 no daemon answers,
 4 JACK is missing or does not answer, 5 the OSC port is taken
@@ -168,6 +169,20 @@ def _add_offline(verbs: Any) -> None:
     check.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="model, rig or ampd.toml"
     )
+    bench = _verb(
+        verbs,
+        "bench",
+        bench_models,
+        "measure what models cost on this machine",
+        "Thread CPU time, warm, the best of many rounds; about a second a model. 'of peak' is the\n"
+        "share of what this core's multiply-add units do in the same run.",
+    )
+    bench.add_argument("files", type=Path, nargs="+", metavar="FILE", help="model files")
+    bench.add_argument(
+        "--block", type=_block, default=64, metavar="N", help="frames at a time, default 64"
+    )
+    bench.add_argument("--isa", default="auto", metavar="X", help="auto, scalar, generic, avx2 ...")
+    bench.add_argument("--json", action="store_true", help="a list of objects, for programs")
 
 
 def _port(text: str) -> int:
@@ -336,6 +351,19 @@ def check_files(options: argparse.Namespace) -> int:
     rows = check_all(options.files, _library(load_config(options.config)))
     show_checks(rows)
     return 0 if all(good for _, good, _ in rows) else 1
+
+
+def bench_models(options: argparse.Namespace) -> int:
+    """ampd bench FILE..."""
+    from ampd.offline import bench  # noqa: PLC0415
+    from ampd.view import show_costs  # noqa: PLC0415
+
+    rows = [asdict(bench(path, options.block, options.isa)) for path in options.files]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        show_costs(rows)
+    return 0
 
 
 def _library(config: Config) -> Library:

@@ -1,4 +1,4 @@
-"""Files through the engine without a daemon: the verbs render and check.
+"""Files through the engine without a daemon: the verbs render, check and bench.
 
 All functions block for as long as the work takes.
 """
@@ -22,6 +22,8 @@ from ampd.session import (
     ModelInfo,
     build,
     inspect_model,
+    isas,
+    measure_cost,
     render_model,
 )
 
@@ -74,6 +76,53 @@ def render(job: RenderJob) -> Rendered:
         raise AudioFileError(f"{job.target}: cannot be written ({error}).") from error
     peak = float(np.max(np.abs(out)))
     return Rendered(out.shape[1], out.shape[0], rate, peak, tuple(notes))
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """What a model costs on this core, in thread CPU time; the least of many warm rounds."""
+
+    file: str
+    family: str
+    architecture: str
+    block: int  # frames
+    isa: str
+    ns_per_sample: float
+    median_ns_per_sample: float
+    times_real_time: float
+    percent_of_period: float
+    mac_per_sample: int
+    gmac_per_s: float
+    peak_gmac_per_s: float  # of this core's multiply-add units, measured in the same run
+    fraction_of_peak: float
+
+
+def bench(path: Path, block_frames: int = 64, isa: str = "auto") -> BenchRow:
+    """Measure one model file for about a second. Raises EngineError where it is bad."""
+    try:
+        cost = measure_cost(str(path), block_frames, isa)
+    except LoadError as error:
+        raise EngineError(str(error)) from error
+    except ValueError as error:
+        raise EngineError(f"The engine refuses: {error}.") from error
+    model, ns = cost.model, cost.least_ns_per_sample
+    budget_ns = 1e9 / (model.sample_rate_hz or DEFAULT_RATE_HZ)
+    gmac_per_s = model.mac_per_sample / ns
+    return BenchRow(
+        file=str(path),
+        family=model.family,
+        architecture=model.architecture,
+        block=block_frames,
+        isa=isas()[-1] if isa == "auto" else isa,
+        ns_per_sample=round(ns, 2),
+        median_ns_per_sample=round(cost.median_ns_per_sample, 2),
+        times_real_time=round(budget_ns / ns, 1),
+        percent_of_period=round(100 * ns / budget_ns, 3),
+        mac_per_sample=model.mac_per_sample,
+        gmac_per_s=round(gmac_per_s, 2),
+        peak_gmac_per_s=round(cost.peak_gmac_per_s, 2),
+        fraction_of_peak=round(gmac_per_s / cost.peak_gmac_per_s, 4),
+    )
 
 
 def check(path: Path, library: Library) -> str:

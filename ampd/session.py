@@ -35,6 +35,7 @@ from ampd._engine import (
     PortInfo,
     inspect_model,
     isas,
+    measure_cost,
     render_model,
 )
 from ampd.bank import Bank, Built, Plan, plan_model, plan_rig
@@ -57,6 +58,7 @@ __all__ = [  # the compiled names are handed on to those that may not import the
     "build",
     "inspect_model",
     "isas",
+    "measure_cost",
     "render_model",
 ]
 

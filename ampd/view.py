@@ -54,6 +54,35 @@ def show_checks(rows: Iterable[tuple[Path, bool, str]]) -> None:
             console.print(f"[red]bad[/]  {escape(line)}")
 
 
+def show_costs(rows: Sequence[dict[str, Any]]) -> None:
+    """A line a model: what it costs here."""
+    _table(
+        (
+            "model",
+            "kernels",
+            "block",
+            "ns/sample",
+            "x real time",
+            "of a period",
+            "GMAC/s",
+            "of peak",
+        ),
+        [
+            (
+                Path(row["file"]).name,
+                row["isa"],
+                str(row["block"]),
+                f"{row['ns_per_sample']:.1f}",
+                f"{row['times_real_time']:.0f}",
+                f"{row['percent_of_period']:.2f} %",
+                f"{row['gmac_per_s']:.1f}",
+                f"{row['fraction_of_peak']:.0%} of {row['peak_gmac_per_s']:.0f}",
+            )
+            for row in rows
+        ],
+    )
+
+
 def show_state(state: dict[str, Any]) -> None:
     """The daemon's state, the part that a player asks for."""
     jack, load, switch = state["jack"], state["load"], state["last_switch"]

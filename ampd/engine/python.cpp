@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bench.hpp"
 #include "jack.hpp"
 #include "offline.hpp"
 
@@ -153,6 +154,12 @@ void bind_values(nb::module_& m) {
       .def_ro("latency_frames", &Built::latency_frames)
       .def_ro("memory_frames", &Built::memory_frames)
       .def_ro("memory_bytes", &Built::memory_bytes);
+  using amp::Cost;
+  nb::class_<Cost>(m, "Cost")
+      .def_ro("model", &Cost::model)
+      .def_ro("least_ns_per_sample", &Cost::least_ns_per_sample)
+      .def_ro("median_ns_per_sample", &Cost::median_ns_per_sample)
+      .def_ro("peak_gmac_per_s", &Cost::peak_gmac_per_s);
   using amp::Fact;
   nb::class_<Fact>(m, "Fact")
       .def_prop_ro("kind", [](const Fact& fact) { return kind_name(fact.kind); })
@@ -251,6 +258,13 @@ NB_MODULE(_engine, m) {
       "path"_a, Release());
   m.def("render_model", &render_model, "path"_a, "signal"_a, "block_frames"_a = 64,
         "isa"_a = "auto");
+  m.def(
+      "measure_cost",
+      [](const std::string& path, int block_frames, const std::string& isa, int rounds) {
+        if (block_frames < 1) throw nb::value_error("block_frames must be at least 1");
+        return amp::measure_cost(path, amp::dsp::isa_from_name(isa), block_frames, rounds);
+      },
+      "path"_a, "block_frames"_a = 64, "isa"_a = "auto", "rounds"_a = 21, Release());
   m.def("isas", [] {
     std::vector<std::string> names;
     for (const amp::dsp::Isa isa : amp::dsp::available_isas()) names.emplace_back(isa_name(isa));

@@ -14,7 +14,7 @@ from ampd.library import Library
 from tests.ampd.conftest import RATE_HZ, Served
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("run", "status", "rigs", "load", "set", "ports", "render", "check")
+VERBS = ("run", "status", "rigs", "load", "set", "ports", "render", "check", "bench")
 
 
 def ampd(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -193,3 +193,21 @@ def test_check_gives_one_line_a_file_and_code_1_where_one_is_bad(
     lines = done.stdout.splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("bad  bad.nam")
+
+
+def test_bench_tells_costs_for_people_and_for_programs(tmp_path: Path, library: Library) -> None:
+    model = str(library.find_model("tiny"))
+    done = ampd(tmp_path, "bench", "--json", "--block", "16", "--isa", "generic", model)
+    (row,) = json.loads(done.stdout)
+    assert (row["file"], row["family"], row["block"], row["isa"]) == (model, "ampd", 16, "generic")
+    assert row["gmac_per_s"] == pytest.approx(
+        row["mac_per_sample"] / row["ns_per_sample"], rel=0.01
+    )
+    assert row["fraction_of_peak"] == pytest.approx(
+        row["gmac_per_s"] / row["peak_gmac_per_s"], rel=0.01
+    )
+    assert "tiny.json" in ampd(tmp_path, "bench", model).stdout
+    (tmp_path / "bad.nam").write_text("{}")
+    refused = ampd(tmp_path, "bench", "bad.nam")
+    assert refused.returncode == 1
+    assert "bad.nam: " in refused.stderr

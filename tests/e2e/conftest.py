@@ -20,7 +20,7 @@ class SickServerError(Exception):
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """jackd -S can lose a client's turn when the machine stalls while the graph changes. From then
-    on every cycle waits 27 ms in vain and it says so at each; nothing on that server means anything.
+    on every cycle waits 27 ms in vain and says so, and nothing on that server means anything.
     """
     try:
         return (yield)

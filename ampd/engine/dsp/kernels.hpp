@@ -50,6 +50,9 @@ struct DenseArgs {
 struct Kernels {
   void (*layer)(const LayerArgs&) noexcept AMP_RT;
   void (*dense)(const DenseArgs&) noexcept AMP_RT;
+  /// Nothing but multiply-adds, burn_macs of them a round: the peak that benchmarks compare with.
+  float (*burn)(long rounds, float factor, float term) noexcept;
+  int burn_macs;
 };
 
 }  // namespace amp::dsp
