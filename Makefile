@@ -53,9 +53,10 @@ rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its 
 	@cmake --build build/rtsan
 	ctest --test-dir build/rtsan --output-on-failure --timeout 300
 
-bench: $(VENV)/.dev  ## one JSON line a row: model cost, OSC to audible
+bench: $(VENV)/.dev  ## one JSON line a figure: cost, OSC to audible, exactness, switches
 	@$(BIN)/python -m tests.bench.model_cost
 	@$(BIN)/python -m tests.bench.osc_latency
+	@$(BIN)/python -m tests.bench.agreement
 
 format: $(VENV)/.dev  ## rewrite the sources in the one style
 	$(BIN)/ruff format .
