@@ -30,6 +30,20 @@ struct LayerArgs {
   int next_stride = 0;
 };
 
+/// A dilated convolution: out = bias + sum over taps and channels of weight * x.
+struct ConvArgs {
+  int in_channels = 0;
+  int out_channels = 0;
+  int taps = 0;
+  int frames = 0;                   ///< 1..64
+  const float* const* x = nullptr;  ///< [taps] plane 0 as each tap sees it, oldest first
+  int x_stride = 0;                 ///< floats between planes of x
+  const float* weight = nullptr;    ///< packed [out][in * tap], see pack_tiles
+  const float* bias = nullptr;      ///< [out], or null
+  float* out = nullptr;
+  int out_stride = 0;
+};
+
 /// A matrix of constants over planes: out = bias + weight * in.
 struct DenseArgs {
   int in_channels = 0;
@@ -50,6 +64,7 @@ struct DenseArgs {
 struct Kernels {
   void (*layer)(const LayerArgs&) noexcept AMP_RT;
   void (*dense)(const DenseArgs&) noexcept AMP_RT;
+  void (*conv)(const ConvArgs&) noexcept AMP_RT;
   /// Nothing but multiply-adds, burn_macs of them a round: the peak that benchmarks compare with.
   float (*burn)(long rounds, float factor, float term) noexcept;
   int burn_macs;

@@ -107,14 +107,13 @@ void mix_tile(const LayerArgs& a, int out, const float* weight) {
 }
 
 template <int kOuts, int kVecs, int kPacked>
-void dense_tile(const DenseArgs& a, int out, const float* weight) {
-  const float* const in[1] = {a.in};
+void conv_tile(const ConvArgs& a, int out, const float* weight) {
   for (int t = 0; t < a.frames; t += kVecs * kLanes) {
     Vec sum[kOuts][kVecs];
     for (int o = 0; o < kOuts; ++o)
       for (int n = 0; n < kVecs; ++n)
         sum[o][n] = splat(a.bias != nullptr ? a.bias[out + o] : 0.0F);
-    accumulate<kOuts, kVecs, kPacked>(sum, in, a.in_stride, a.in_channels, 1, t, weight);
+    accumulate<kOuts, kVecs, kPacked>(sum, a.x, a.x_stride, a.in_channels, a.taps, t, weight);
     for (int o = 0; o < kOuts; ++o)
       for (int n = 0; n < kVecs; ++n)
         store(a.out + (out + o) * a.out_stride + t + n * kLanes, sum[o][n]);
@@ -159,8 +158,22 @@ void layer(const LayerArgs& args) noexcept AMP_RT {
   AMP_TILES(mix_tile, args.channels, args.mix, args.channels)
 }
 
+void conv(const ConvArgs& args) noexcept AMP_RT {
+  AMP_TILES(conv_tile, args.out_channels, args.weight, args.in_channels * args.taps)
+}
+
 void dense(const DenseArgs& args) noexcept AMP_RT {
-  AMP_TILES(dense_tile, args.out_channels, args.weight, args.in_channels)
+  const float* const in[1] = {args.in};
+  conv({.in_channels = args.in_channels,
+        .out_channels = args.out_channels,
+        .taps = 1,
+        .frames = args.frames,
+        .x = in,
+        .x_stride = args.in_stride,
+        .weight = args.weight,
+        .bias = args.bias,
+        .out = args.out,
+        .out_stride = args.out_stride});
 }
 
 #undef AMP_TILE
@@ -186,6 +199,6 @@ float burn(long rounds, float factor, float term) noexcept {
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable{layer, dense, burn, kChains * kLanes};
+const Kernels kTable{layer, dense, conv, burn, kChains * kLanes};
 
 }  // namespace amp::dsp::AMP_ISA
