@@ -1,6 +1,7 @@
 """The same model and the same input give the same sound, in the engine and everywhere else."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +19,25 @@ SHIPPED = ("ts9", "champ")
 CORPUS = SHARED / "model-corpus"
 
 
-def a1_goldens() -> list[str]:
-    """Corpus rows of the NAM A1 form that have a golden: two widths, Tanh, ungated."""
+def nam_rows(with_golden: bool) -> list[dict[str, object]]:
+    """Rows of the corpus that are NAM files, but for those with an LSTM anywhere in them."""
     if not CORPUS.exists():
         return []
     rows = json.loads((CORPUS / "index.json").read_text())["models"]
     return [
-        row["file"]
+        row
         for row in rows
-        if row["architecture"] == "WaveNet" and row["golden"] and is_a1(CORPUS / row["file"])
+        if row["family"] == "nam"
+        and bool(row["golden"]) == with_golden
+        and '"LSTM"' not in (CORPUS / row["file"]).read_text()
     ]
 
 
-def is_a1(path: Path) -> bool:
-    config = json.loads(path.read_text())["config"]
-    newer = ("head1x1", "gating_mode", "kernel_sizes", "bottleneck", "head")
-    return not config.get("condition_dsp") and all(
-        layer.get("activation") == "Tanh"
-        and not layer.get("gated")
-        and not any(layer.get(key) for key in newer)
-        for layer in config["layers"]
-    )
+def row_name(row: dict[str, object]) -> str:
+    return Path(str(row["file"])).name
+
+
+NO_CORPUS = [pytest.param({}, marks=pytest.mark.skip(reason="shared/model-corpus is absent"))]
 
 
 def relative_error(found: NDArray[np.float32], expected: NDArray[np.float64]) -> float:
@@ -93,27 +92,61 @@ def test_the_nam_file_sounds_like_the_json_file(name: str, guitar: NDArray[np.fl
     assert relative_error(nam_sound, json_sound.astype(np.float64)) <= 5e-6
 
 
-# 5e-5 and ESR 1e-8 are the distance of the references themselves from float64.
-@pytest.mark.parametrize("file", a1_goldens() or [pytest.param("", id="none")])
-def test_a1_models_of_the_corpus_match_their_goldens(file: str) -> None:
-    if not file:
-        pytest.skip("shared/model-corpus is absent")
+# 5e-5 and ESR 1e-8 are the distance of the references themselves from float64; a Linear is a long
+# sum whose peak is far above 1. Where reference_vs_float64 is larger than that, the float64 is the
+# trainer's, which plays otherwise than the golden's engine, NAM Core, and we follow Core: Linear
+# files (order of the taps) and wavenet_a2_film_full and _chaos_stress (layer1x1_post_film).
+@pytest.mark.parametrize("row", nam_rows(with_golden=True) or NO_CORPUS, ids=row_name)
+def test_nam_files_of_the_corpus_match_their_goldens(row: dict[str, object]) -> None:
     signal, _ = soundfile.read(CORPUS / "golden" / "input.wav", dtype="float32")
-    golden = np.load(CORPUS / "golden" / f"{Path(file).name}.npy").astype(np.float64)
-    found = _engine.render_model(str(CORPUS / file), signal)
-    assert np.max(np.abs(found - golden)) <= 5e-5
-    assert np.sum((found - golden) ** 2) / np.sum(golden**2) < 1e-8
+    golden = np.load(CORPUS / str(row["golden"])).astype(np.float64)
+    found = _engine.render_model(str(CORPUS / str(row["file"])), signal)
+    if row["architecture"] == "Linear":
+        assert relative_error(found, golden) <= 1e-5
+    else:
+        assert np.max(np.abs(found - golden)) <= 5e-5
+        assert np.sum((found - golden) ** 2) / np.sum(golden**2) < 1e-8
 
 
-def test_hostile_files_of_the_corpus_are_refused_in_one_sentence() -> None:
+@pytest.mark.parametrize("row", nam_rows(with_golden=False) or NO_CORPUS, ids=row_name)
+def test_nam_files_without_a_golden_load_or_are_refused(row: dict[str, object]) -> None:
+    path = str(CORPUS / str(row["file"]))
+    try:
+        found = _engine.render_model(path, np.zeros(64, np.float32))
+    except _engine.LoadError as refusal:
+        assert_one_sentence(path, refusal)
+    else:
+        assert np.all(np.isfinite(found))
+
+
+def assert_one_sentence(path: str, refusal: Exception) -> None:
+    text = str(refusal)
+    assert text.startswith(f"{path}: ")
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+def hostile_rows(expect: str) -> list[Path]:
     if not CORPUS.exists():
         pytest.skip("shared/model-corpus is absent")
     rows = json.loads((CORPUS / "hostile" / "index.json").read_text())
-    for row in rows:
-        path = CORPUS / "hostile" / row["file"]
-        if row["expect"] != "reject" or path.suffix == ".gz":
-            continue
+    return [
+        CORPUS / "hostile" / row["file"]
+        for row in rows
+        if row["expect"] == expect and not row["file"].endswith(".gz")
+    ]
+
+
+def test_hostile_files_of_the_corpus_are_refused_in_one_sentence() -> None:
+    for path in hostile_rows("reject"):
+        began = time.monotonic()
         with pytest.raises(_engine.LoadError) as refusal:
             _engine.inspect_model(str(path))
-        assert str(refusal.value).startswith(f"{path}: "), row["file"]
-        assert str(refusal.value).endswith("."), row["file"]
+        assert time.monotonic() - began <= 1, path.name
+        assert_one_sentence(str(path), refusal.value)
+
+
+def test_odd_but_sound_nam_files_of_the_corpus_load() -> None:
+    for path in hostile_rows("accept"):
+        if path.suffix == ".nam" and '"LSTM"' not in path.read_text():
+            assert _engine.inspect_model(str(path)).family == "nam", path.name

@@ -116,6 +116,10 @@ bool Json::has(std::string_view key) const {
   return it != node.end() && !it->is_null();
 }
 
+bool Json::contains(std::string_view key) const {
+  return as_json(node_).is_object() && as_json(node_).contains(key);
+}
+
 bool Json::is_object() const {
   return as_json(node_).is_object();
 }

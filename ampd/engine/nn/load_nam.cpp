@@ -1,35 +1,40 @@
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <cmath>
+#include <random>
 
-#include "load.hpp"
-#include "wavenet.hpp"
+#include "nam.hpp"
 
 namespace amp::nn {
 namespace {
 
-constexpr int kMostLayers = 256;
+constexpr int kMostDepth = 8;
 
-/// Takes weights in file order, after their number was found to be right.
-class WeightReader {
- public:
-  explicit WeightReader(std::vector<float> weights) : weights_(std::move(weights)) {}
+struct Architecture {
+  const char* name;  ///< in the file
+  const char* shown;
+  std::shared_ptr<const Model> (*load)(NamFile&);
+};
 
-  std::vector<float> take(size_t count) {
-    const auto begin = weights_.begin() + static_cast<ptrdiff_t>(at_);
-    at_ += count;
-    return {begin, begin + static_cast<ptrdiff_t>(count)};
+/// What this loader knows. A new architecture is a line here and a loader.
+constexpr std::array kArchitectures{
+    Architecture{"WaveNet", "wavenet", load_nam_wavenet},
+    Architecture{"ConvNet", "convnet", load_nam_convnet},
+    Architecture{"Linear", "linear", load_nam_linear},
+    Architecture{"SlimmableContainer", "container", load_nam_container},
+    Architecture{"Sequential", "sequential", load_nam_sequential},
+    Architecture{"sequential", "sequential", load_nam_sequential},
+};
+
+const Architecture& architecture_of(const Json& root) {
+  const Json architecture = root.at("architecture");
+  std::string known;
+  for (const Architecture& row : kArchitectures) {
+    if (architecture.is_text() && architecture.text() == row.name) return row;
+    known += (known.empty() ? "\"" : ", \"") + std::string(row.name) + "\"";
   }
-
- private:
-  std::vector<float> weights_;
-  size_t at_ = 0;
-};
-
-struct ArrayShape {
-  WaveNetArray array;
-  bool head_bias = false;
-};
+  architecture.refuse("one of " + known);
+}
 
 /// The numbers of "0.5.4", or empty where it is not of this form.
 std::vector<int> version_numbers(const std::string& text) {
@@ -54,170 +59,120 @@ void check_version(const Json& root) {
     version.refuse("a NAM file version from \"0.5.0\" to \"0.7.x\"");
 }
 
-int sample_rate(const Json& root, ModelInfo& info) {
-  if (!root.has("sample_rate")) {
-    info.warnings.emplace_back("the file does not say its sample rate; 48000 Hz is assumed");
-    return 0;
+int sample_rate(const Json& root) {
+  return root.has("sample_rate") ? static_cast<int>(root.at("sample_rate").integer(8000, 768000))
+                                 : 0;
+}
+
+/// Nothing in the metadata changes the sound, so that nothing in it refuses a file.
+void warn_of_metadata(const Json& root, ModelInfo& info) {
+  if (!root.has("metadata")) return;
+  const Json metadata = root.at("metadata");
+  if (!metadata.is_object()) {
+    info.warnings.emplace_back("metadata is not an object and is ignored");
+    return;
   }
-  return static_cast<int>(root.at("sample_rate").integer(8000, 768000));
+  for (const char* key : {"loudness", "input_level_dbu", "output_level_dbu"})
+    if (metadata.has(key) && !metadata.at(key).is_number())
+      info.warnings.emplace_back("metadata." + std::string(key) +
+                                 " is not a number and is ignored");
 }
 
-[[noreturn]] void refuse_option(const Json& option) {
-  option.refuse("the NAM A1 form (Tanh, ungated, one kernel size, no 0.6 options)");
-}
-
-bool is_off(const Json& value) {
-  if (value.is_object()) return value.has("active") && !value.at("active").boolean();
-  return !value.is_text() && !value.is_number() && !value.is_array() && !value.boolean();
-}
-
-void require_value(const Json& layer, const char* key, long value) {
-  if (layer.has(key) && layer.at(key).integer(1, 4096) != value) refuse_option(layer.at(key));
-}
-
-void check_activation(const Json& layer) {
-  const Json activation = layer.at("activation");
-  const Json type = activation.is_object() ? activation.at("type") : activation;
-  if (!type.is_text() || type.text() != "Tanh") refuse_option(activation);
-  if (layer.has("gating_mode") &&
-      (!layer.at("gating_mode").is_text() || layer.at("gating_mode").text() != "none"))
-    refuse_option(layer.at("gating_mode"));
-}
-
-/// Options of file version 0.6 and newer must stand at the value which means A1.
-void check_is_a1(const Json& layer, int channels) {
-  for (const char* key : {"conv_pre_film", "conv_post_film", "input_mixin_pre_film",
-                          "input_mixin_post_film", "activation_pre_film", "activation_post_film",
-                          "layer1x1_post_film", "head1x1_post_film", "head1x1", "gated"})
-    if (layer.has(key) && !is_off(layer.at(key))) refuse_option(layer.at(key));
-  for (const char* key : {"kernel_sizes", "secondary_activation", "slimmable"})
-    if (layer.has(key)) refuse_option(layer.at(key));
-  require_value(layer, "groups_input", 1);
-  require_value(layer, "groups_input_mixin", 1);
-  require_value(layer, "bottleneck", channels);
-  check_activation(layer);
-  if (!layer.has("layer1x1")) return;
-  if (is_off(layer.at("layer1x1"))) refuse_option(layer.at("layer1x1"));
-  require_value(layer.at("layer1x1"), "groups", 1);
-}
-
-void read_head(const Json& layer, ArrayShape& shape) {
-  const bool nested = layer.has("head");
-  const Json head = nested ? layer.at("head") : layer;
-  if (nested && head.has("kernel_size") && head.at("kernel_size").integer(1, 4096) != 1)
-    refuse_option(head.at("kernel_size"));
-  shape.array.head_size =
-      static_cast<int>(head.at(nested ? "out_channels" : "head_size").integer(1, kMaxChannels));
-  shape.head_bias = head.at(nested ? "bias" : "head_bias").boolean();
-}
-
-ArrayShape read_array(const Json& layer, int input_size) {
-  ArrayShape shape;
-  WaveNetArray& array = shape.array;
-  array.channels = static_cast<int>(layer.at("channels").integer(1, kMaxChannels));
-  check_is_a1(layer, array.channels);
-  array.input_size = static_cast<int>(layer.at("input_size").integer(1, kMaxChannels));
-  if (array.input_size != input_size)
-    layer.at("input_size").refuse(std::to_string(input_size) + ", the channels before it");
-  layer.at("condition_size").integer(1, 1);
-  array.kernel_size = static_cast<int>(layer.at("kernel_size").integer(1, 64));
-  for (const int dilation : layer.at("dilations").integers(1, 1'000'000, kMostLayers))
-    array.layers.emplace_back().dilation = dilation;
-  read_head(layer, shape);
-  return shape;
-}
-
-size_t count_weights(const ArrayShape& shape) {
-  const WaveNetArray& array = shape.array;
-  const auto c = static_cast<size_t>(array.channels);
-  const size_t layer = c * c * static_cast<size_t>(array.kernel_size) + c + c + c * c + c;
-  return c * static_cast<size_t>(array.input_size) + array.layers.size() * layer +
-         static_cast<size_t>(array.head_size) * (c + (shape.head_bias ? 1 : 0));
-}
-
-bool all_zero(const std::vector<float>& values) {
-  return std::all_of(values.begin(), values.end(), [](float v) { return v == 0.0F; });
-}
-
-bool is_identity(const std::vector<float>& matrix, size_t size) {
-  for (size_t row = 0; row < size; ++row)
-    for (size_t column = 0; column < size; ++column)
-      if (matrix[row * size + column] != (row == column ? 1.0F : 0.0F)) return false;
-  return true;
-}
-
-/// What a file spells out but does not use costs nothing to play.
-void drop_what_is_free(WaveNetLayer& layer, size_t channels) {
-  if (all_zero(layer.mixin)) layer.mixin.clear();
-  if (all_zero(layer.mix_bias)) layer.mix_bias.clear();
-  if (layer.mix_bias.empty() && is_identity(layer.mix, channels)) layer.mix.clear();
-}
-
-void fill(ArrayShape& shape, WeightReader& reader) {
-  WaveNetArray& array = shape.array;
-  const auto c = static_cast<size_t>(array.channels);
-  array.rechannel = reader.take(c * static_cast<size_t>(array.input_size));
-  for (WaveNetLayer& layer : array.layers) {
-    layer.weight = reader.take(c * c * static_cast<size_t>(array.kernel_size));
-    layer.bias = reader.take(c);
-    layer.mixin = reader.take(c);
-    layer.mix = reader.take(c * c);
-    layer.mix_bias = reader.take(c);
-    drop_what_is_free(layer, c);
+/// A tenth of a second of noise: a file whose numbers run away is refused before it is heard.
+void try_out(const Json& root, const Model& model) {
+  const std::unique_ptr<Net> net = model.make_net(dsp::best_isa());
+  std::minstd_rand random(1);
+  std::uniform_real_distribution<float> value(-0.5F, 0.5F);
+  std::array<float, kMaxFrames> block{};
+  const long most_blocks = 500'000'000L / (kMaxFrames * (1L + model.info.mac_per_sample));
+  const long blocks = std::clamp(most_blocks, 1L, 75L);
+  for (long i = 0; i < blocks; ++i) {
+    for (float& sample : block) sample = value(random);
+    net->process(block.data(), block.data(), kMaxFrames);
+    for (const float sample : block)
+      if (!(std::abs(sample) < 1e5F))
+        root.fail("the model's answer to noise is " + std::to_string(sample) +
+                  ", expected numbers around 1; the weights are damaged.");
   }
-  array.head_weight = reader.take(static_cast<size_t>(array.head_size) * c);
-  if (shape.head_bias) array.head_bias = reader.take(static_cast<size_t>(array.head_size));
-}
-
-std::vector<ArrayShape> read_shapes(const Json& config) {
-  for (const char* key : {"head", "condition_dsp"})
-    if (config.has(key)) refuse_option(config.at(key));
-  if (config.has("in_channels")) config.at("in_channels").integer(1, 1);
-  const Json layers = config.at("layers");
-  if (!layers.is_array() || layers.size() == 0 || layers.size() > 16)
-    layers.refuse("a list of 1 to 16 layer arrays");
-  std::vector<ArrayShape> shapes;
-  int input_size = 1;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    shapes.push_back(read_array(layers.at(i), input_size));
-    const WaveNetArray& array = shapes.back().array;
-    if (i > 0 && array.channels != shapes[i - 1].array.head_size)
-      layers.at(i)
-          .at("channels")
-          .refuse(std::to_string(shapes[i - 1].array.head_size) +
-                  ", the head size of the array before it");
-    input_size = array.channels;
-  }
-  if (shapes.back().array.head_size != 1)
-    layers.fail("config.layers: the last head has " +
-                std::to_string(shapes.back().array.head_size) +
-                " outputs, expected 1 (a mono model).");
-  return shapes;
 }
 
 }  // namespace
 
+int integer_or(const Json& object, const char* key, int absent, int minimum, int maximum) {
+  return object.has(key) ? static_cast<int>(object.at(key).integer(minimum, maximum)) : absent;
+}
+
+bool boolean_or(const Json& object, const char* key, bool absent) {
+  return object.has(key) ? object.at(key).boolean() : absent;
+}
+
+NamFile open_nested(const Json& root, NamFile& parent) {
+  if (parent.depth >= kMostDepth)
+    root.fail("models are nested deeper than 8 in one another, expected at most 8.");
+  if (!root.is_object()) root.refuse("an object with the keys of a NAM file");
+  if (root.has("version")) check_version(root);
+  NamFile file{.root = root,
+               .info = describe(root, "nam", architecture_of(root).shown),
+               .budget = parent.budget,
+               .depth = parent.depth + 1};
+  const int rate = sample_rate(root);
+  if (parent.info.sample_rate_hz == 0) parent.info.sample_rate_hz = rate;
+  if (rate != 0 && rate != parent.info.sample_rate_hz)
+    root.at("sample_rate")
+        .refuse(std::to_string(parent.info.sample_rate_hz) + ", the rate of the model around it");
+  file.info.sample_rate_hz = parent.info.sample_rate_hz;
+  return file;
+}
+
+void charge(NamFile& file, const std::vector<const ConvSpec*>& convs, long extra,
+            long nested_frames) {
+  long field = 1 + nested_frames;
+  long floats = 0;
+  long macs = 0;
+  long weights = extra;
+  for (const ConvSpec* conv : convs) {
+    const long history = conv->history_frames();
+    field += history;
+    floats += (conv->kernel > 1 ? conv->ins * (history + kMaxFrames + dsp::kPlaneFrames) : 0) +
+              static_cast<long>(conv->outs) * dsp::kPlaneFrames;
+    macs += conv->weight_count();
+    weights += conv->weight_count() + conv->bias_count();
+    if (field > kMostFieldFrames || floats > file.budget->floats) break;
+  }
+  if (field > kMostFieldFrames)
+    file.root.fail("the receptive field is at least " + std::to_string(field) +
+                   " frames, expected at most " + std::to_string(kMostFieldFrames) + ".");
+  if (floats > file.budget->floats)
+    file.root.fail("the net needs more than 64 MB of memory, expected at most 64 MB.");
+  if (weights > (16L << 20L))
+    file.root.fail("the net has " + std::to_string(weights) +
+                   " weights, expected at most 16777216.");
+  file.budget->floats -= floats;
+  file.info.receptive_field_frames = static_cast<int>(field);
+  file.info.weight_count = static_cast<int>(weights);
+  file.info.mac_per_sample = static_cast<int>(macs);
+}
+
+std::vector<float> read_weights(const NamFile& file) {
+  return file.root.at("weights").floats(static_cast<size_t>(file.info.weight_count));
+}
+
+std::shared_ptr<const Model> load_nam_file(NamFile& file) {
+  return architecture_of(file.root).load(file);
+}
+
 std::shared_ptr<const Model> load_nam(const Json& root) {
   check_version(root);
-  const Json architecture = root.at("architecture");
-  if (!architecture.is_text() || architecture.text() != "WaveNet")
-    architecture.refuse("\"WaveNet\" (NAM A1)");
-  ModelInfo info = describe(root, "nam", "wavenet");
-  info.sample_rate_hz = sample_rate(root, info);
-  std::vector<ArrayShape> shapes = read_shapes(root.at("config"));
-  size_t expected = 1;
-  for (const ArrayShape& shape : shapes) expected += count_weights(shape);
-  std::vector<float> weights = root.at("weights").floats(expected);
-  info.weight_count = static_cast<int>(expected);
-  WaveNetSpec spec;
-  spec.head_scale = weights.back();
-  WeightReader reader(std::move(weights));
-  for (ArrayShape& shape : shapes) {
-    fill(shape, reader);
-    spec.arrays.push_back(std::move(shape.array));
-  }
-  check_size(root, spec);
-  return std::make_shared<WaveNetModel>(std::move(info), std::move(spec));
+  NamBudget budget;
+  NamFile file{
+      .root = root, .info = describe(root, "nam", architecture_of(root).shown), .budget = &budget};
+  file.info.sample_rate_hz = sample_rate(root);
+  if (file.info.sample_rate_hz == 0)
+    file.info.warnings.emplace_back("the file does not say its sample rate; 48000 Hz is assumed");
+  warn_of_metadata(root, file.info);
+  std::shared_ptr<const Model> model = load_nam_file(file);
+  try_out(root, *model);
+  return model;
 }
 
 }  // namespace amp::nn

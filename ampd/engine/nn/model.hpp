@@ -21,7 +21,7 @@ class LoadError : public std::runtime_error {
 struct ModelInfo {
   std::string path;
   std::string family;        ///< "ampd" or "nam"
-  std::string architecture;  ///< "residual_wavenet" or "wavenet"
+  std::string architecture;  ///< "residual_wavenet", "wavenet", "convnet", "linear", ...
   std::string name;          ///< from the file's metadata, else the file's stem
   int sample_rate_hz = 0;    ///< 0: the file does not say, 48000 is assumed
   bool causal = true;
@@ -29,6 +29,7 @@ struct ModelInfo {
   int latency_frames = 0;
   int weight_count = 0;
   int mac_per_sample = 0;
+  bool has_quality = false;  ///< Net::set_quality chooses between sizes of the model
   std::vector<std::string> warnings;
 
   [[nodiscard]] int playing_rate_hz() const { return sample_rate_hz ? sample_rate_hz : 48000; }
@@ -47,6 +48,11 @@ class Net {
 
   /// in, out: `frames` samples, 1..kMaxFrames, may be the same array. Thread: the owner's.
   virtual void process(const float* in, float* out, int frames) noexcept AMP_RT = 0;
+
+  /// 0 is the smallest, 1 the largest size of a model that has several, which is where a net
+  /// starts. A change fades in once the size that comes has heard as much as it remembers; reset
+  /// makes it at once. Thread: the owner's.
+  virtual void set_quality(float) noexcept AMP_RT {}
 
   [[nodiscard]] virtual size_t memory_bytes() const noexcept = 0;
 };
