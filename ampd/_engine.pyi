@@ -42,6 +42,7 @@ class ModelInfo:
     latency_frames: int
     weight_count: int
     mac_per_sample: int
+    has_quality: bool
     warnings: list[str]
 
 @final

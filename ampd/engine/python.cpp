@@ -136,6 +136,7 @@ void bind_values(nb::module_& m) {
       .def_ro("latency_frames", &ModelInfo::latency_frames)
       .def_ro("weight_count", &ModelInfo::weight_count)
       .def_ro("mac_per_sample", &ModelInfo::mac_per_sample)
+      .def_ro("has_quality", &ModelInfo::has_quality)
       .def_ro("warnings", &ModelInfo::warnings);
   using amp::BlockSpec;
   nb::class_<BlockSpec>(m, "BlockSpec")

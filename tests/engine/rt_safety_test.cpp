@@ -213,12 +213,12 @@ int main() {
   Engine engine(48000, {.threaded = true, .with_safety = true, .isa = dsp::best_isa()});
   const test::TempDir dir;
   engine.park(0, engine.build({}));
+  nlohmann::json general = test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2);
+  general["config"]["layers"][0]["activation"] = "LeakyReLU";
   for (int slot = 1; slot < 3; ++slot) {
     const std::string file =
         dir.write("m" + std::to_string(slot) + ".json",
-                  (slot == 1 ? test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1)
-                             : test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2))
-                      .dump());
+                  (slot == 1 ? test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1) : general).dump());
     engine.park(
         slot,
         engine.build({.values = {},

@@ -61,7 +61,8 @@ class LayerStage {
     if (spec.layer1x1) layer1x1_.emplace(*spec.layer1x1, kernels);
     if (spec.head1x1) head1x1_.emplace(*spec.head1x1, kernels);
     for (size_t i = 0; i < kFilmCount; ++i)
-      if (spec.films[i]) films_[i].emplace(*spec.films[i], kernels);
+      if (const std::optional<FilmSpec>& film = spec.films[i]; film)
+        films_[i].emplace(*film, kernels);
   }
 
   /// x: the stream, head: the sum of heads; both are added to.
@@ -70,16 +71,16 @@ class LayerStage {
     T* const z = scratch.z.data();
     T* const other = scratch.other.data();
     const auto film = [&](Film place, T* values) {
-      if (films_[place]) films_[place]->run(values, condition, scratch, frames);
+      if (std::optional<FilmStage<T>>& one = films_[place]; one)
+        one->run(values, condition, scratch, frames);
     };
-    const T* const heard =
-        films_[kConvPre] ? films_[kConvPre]->copy(x, condition, scratch, frames) : x;
-    conv_.run(heard, z, frames, settle);
+    const auto copy = [&](Film place, const T* values) {
+      std::optional<FilmStage<T>>& one = films_[place];
+      return one ? one->copy(values, condition, scratch, frames) : values;
+    };
+    conv_.run(copy(kConvPre, x), z, frames, settle);
     film(kConvPost, z);
-    const T* const mixed = films_[kMixinPre]
-                               ? films_[kMixinPre]->copy(condition, condition, scratch, frames)
-                               : condition;
-    mixin_.run(mixed, other, frames, settle);
+    mixin_.run(copy(kMixinPre, condition), other, frames, settle);
     film(kMixinPost, other);
     add(z, other, conv_.outs(), frames);
     film(kActivationPre, z);

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <random>
 
 #include "nam.hpp"
 
@@ -81,13 +80,15 @@ void warn_of_metadata(const Json& root, ModelInfo& info) {
 /// A tenth of a second of noise: a file whose numbers run away is refused before it is heard.
 void try_out(const Json& root, const Model& model) {
   const std::unique_ptr<Net> net = model.make_net(dsp::best_isa());
-  std::minstd_rand random(1);
-  std::uniform_real_distribution<float> value(-0.5F, 0.5F);
+  uint32_t random = 1;
   std::array<float, kMaxFrames> block{};
   const long most_blocks = 500'000'000L / (kMaxFrames * (1L + model.info.mac_per_sample));
   const long blocks = std::clamp(most_blocks, 1L, 75L);
   for (long i = 0; i < blocks; ++i) {
-    for (float& sample : block) sample = value(random);
+    for (float& sample : block) {
+      random = random * 1664525U + 1013904223U;
+      sample = static_cast<float>(random >> 8U) * 0x1p-24F - 0.5F;
+    }
     net->process(block.data(), block.data(), kMaxFrames);
     for (const float sample : block)
       if (!(std::abs(sample) < 1e5F))

@@ -16,7 +16,7 @@ bool is_on(const Json& layer, const char* key, bool absent) {
 
 /// The value of a layer: an array's own, or the entry of a list of one a layer.
 Json of_layer(const Json& array, const char* key, size_t index, size_t layers) {
-  const Json value = array.at(key);
+  Json value = array.at(key);
   if (!value.is_array()) return value;
   if (value.size() != layers)
     value.refuse("one entry for each of " + std::to_string(layers) + " layers");

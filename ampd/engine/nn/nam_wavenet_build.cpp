@@ -12,11 +12,11 @@ namespace {
 constexpr size_t kMostSizes = 64;
 
 bool layer_is_a1(const GeneralLayer& layer, const GeneralLayer& first) {
-  bool plain = layer.gating == Gating::kNone && layer.layer1x1 && !layer.head1x1 &&
-               layer.activation.kind == Activation::Kind::kTanh &&
-               layer.bottleneck == layer.conv.ins && layer.mixin.ins == 1;
-  for (const std::optional<FilmSpec>& film : layer.films) plain = plain && !film;
-  return plain && layer.conv.groups == 1 && layer.layer1x1->groups == 1 &&
+  if (!layer.layer1x1 || layer.layer1x1->groups != 1 || layer.head1x1) return false;
+  for (const std::optional<FilmSpec>& film : layer.films)
+    if (film) return false;
+  return layer.gating == Gating::kNone && layer.activation.kind == Activation::Kind::kTanh &&
+         layer.bottleneck == layer.conv.ins && layer.mixin.ins == 1 && layer.conv.groups == 1 &&
          layer.conv.kernel == first.conv.kernel && layer.conv.kernel <= 64;
 }
 
@@ -63,12 +63,13 @@ WaveNetSpec to_a1(const GeneralSpec& from) {
     array.head_weight = general.head.weight;
     array.head_bias = general.head.bias;
     for (const GeneralLayer& layer : general.layers) {
+      const ConvSpec mix = layer.layer1x1.value_or(ConvSpec{});
       array.layers.push_back({.dilation = layer.conv.dilation,
                               .weight = layer.conv.weight,
                               .bias = layer.conv.bias,
                               .mixin = layer.mixin.weight,
-                              .mix = layer.layer1x1->weight,
-                              .mix_bias = layer.layer1x1->bias});
+                              .mix = mix.weight,
+                              .mix_bias = mix.bias});
       drop_what_is_free(array.layers.back(), static_cast<size_t>(array.channels));
     }
   }
@@ -122,7 +123,7 @@ void cut_layer(GeneralLayer& layer, int channels) {
   const std::array<int, kFilmCount> widths{channels,         wide,     0, wide, wide,
                                            layer.bottleneck, channels, 0};
   for (size_t i = 0; i < kFilmCount; ++i)
-    if (FilmSpec* film = layer.films[i] ? &*layer.films[i] : nullptr; film && widths[i] > 0)
+    if (std::optional<FilmSpec>& film = layer.films[i]; film && widths[i] > 0)
       film->conv = cut(film->conv, film->conv.ins, widths[i] * (film->shift ? 2 : 1));
   layer.conv = cut(layer.conv, channels, wide);
   layer.mixin = cut(layer.mixin, layer.mixin.ins, wide);
@@ -202,6 +203,7 @@ std::shared_ptr<const Model> load_nam_wavenet(NamFile& file) {
                                     std::to_string(spec.outs()) +
                                     " outputs, expected 1 (a mono model).");
   std::vector<std::vector<int>> sizes;
+  sizes.reserve(spec.arrays.size());
   for (size_t i = 0; i < spec.arrays.size(); ++i)
     sizes.push_back(read_sizes(file.config().at("layers").at(i), spec.arrays[i].rechannel.outs));
   fill_wavenet(file, spec);
