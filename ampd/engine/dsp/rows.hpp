@@ -1,0 +1,70 @@
+#pragma once
+
+#include "../rt.hpp"
+
+namespace amp::dsp {
+
+enum class Isa : uint8_t;  // isa.hpp brings the standard library, which kernels keep away from
+
+/// A signal in rows: one row of channels a frame. Every run of channels is padded with what means
+/// nothing to a multiple of this many, so that no kernel has a tail.
+inline constexpr int kRowPad = 16;
+
+constexpr int padded(int channels) {
+  return (channels + kRowPad - 1) / kRowPad * kRowPad;
+}
+
+/// out += in * weight for every frame; the sums of a frame do not depend on the others.
+template <class Number>
+struct MultiplyArgs {
+  int frames = 0;
+  int ins = 0;                 ///< channels of `in` that mean something
+  int width = 0;               ///< columns, a multiple of kRowPad
+  const Number* in = nullptr;  ///< rows, in_stride apart
+  int in_stride = 0;
+  const Number* weight = nullptr;  ///< [ins][width]
+  Number* out = nullptr;           ///< rows of `width`, one behind the other
+};
+
+/// One recurrent layer over a block: its gates hold bias and input already.
+///   LSTM  gates i, f, g, o:  c = s(f) c + s(i) tanh(g);  h = s(o) tanh(c)
+///   GRU   gates r, z, n:     n' = tanh(n + s(r) (U_n h + bias));  h = (1 - s(z)) n' + s(z) h
+template <class Number>
+struct RecurrentArgs {
+  int frames = 0;
+  int hidden = 0;
+  int width = 0;                   ///< padded(hidden)
+  const Number* gates = nullptr;   ///< [frames][gate][width]
+  const Number* weight = nullptr;  ///< U: [hidden][gate][width], added to the gates
+  const Number* bias = nullptr;    ///< [width], GRU only: of U_n h
+  const Number* start = nullptr;   ///< [width]: h before the first frame; not part of `out`
+  Number* cell = nullptr;          ///< [width], LSTM only: c, brought on
+  Number* out = nullptr;           ///< [frames][width]: h
+};
+
+/// The kernels of nets that are played in rows. Thread: any; AMP_RT. The float64 ones are the
+/// truth, plain loops with the C library's tanh; those of an instruction set are held to it in
+/// families_test.cpp. tanh as in kernels.hpp; the sigmoid is 1 / (1 + exp(-x)), good to
+/// its last bits.
+template <class Number>
+struct RowKernels {
+  void (*multiply)(const MultiplyArgs<Number>&) noexcept AMP_RT;
+  void (*lstm)(const RecurrentArgs<Number>&) noexcept AMP_RT;
+  void (*gru)(const RecurrentArgs<Number>&) noexcept AMP_RT;
+  void (*tanh)(Number* values, int count) noexcept AMP_RT;     ///< count: a multiple of kRowPad
+  void (*sigmoid)(Number* values, int count) noexcept AMP_RT;  ///< likewise
+};
+
+const RowKernels<double>& scalar_row_kernels();
+const RowKernels<float>& row_kernels(Isa isa);  ///< those of kGeneric for kScalar
+
+/// The kernels that `isa` means in this number type.
+template <class Number>
+const RowKernels<Number>& row_kernels_of(Isa isa) {
+  if constexpr (sizeof(Number) == sizeof(double))
+    return scalar_row_kernels();
+  else
+    return row_kernels(isa);
+}
+
+}  // namespace amp::dsp
