@@ -33,13 +33,15 @@ class ModelInfo:
     """What a model file is, read without building it to play."""
 
     path: str
-    family: str  # "ampd" | "nam"
-    architecture: str  # "residual_wavenet" | "wavenet"
+    family: str  # "ampd" | "nam" | "rtneural" | "state_dict" | "pedalnet"
+    architecture: str  # "residual_wavenet" | "wavenet" | "lstm" | "gru" | "stack"
     name: str
     sample_rate_hz: int  # 0 = the file does not say; 48000 is assumed
     causal: bool
     receptive_field_frames: int
+    memory_frames: int  # in which a recurrent net settles; 0 = the receptive field says it all
     latency_frames: int
+    knobs: list[str]  # params of the amp block besides its own, 0..1, 0.5 at first
     weight_count: int
     mac_per_sample: int
     has_quality: bool
@@ -202,7 +204,8 @@ def inspect_model(path: str) -> ModelInfo:
 def render_model(
     path: str, signal: NDArray[np.float32], block_frames: int = 64, isa: str = "auto"
 ) -> NDArray[np.float32]:
-    """The bare net from its silence-warmed state: (frames,) in, (frames,) out. Raises LoadError."""
+    """The bare net from the state that the model starts from, its knobs at 0.5: (frames,) in,
+    (frames,) out. Raises LoadError."""
 
 @final
 class Cost:

@@ -1,10 +1,15 @@
+#include <algorithm>
+
 #include "../dsp/ramp.hpp"
 #include "table.hpp"
 
 namespace amp {
 namespace {
 
-enum Param { kGain, kLevel };
+enum Param { kGain, kLevel, kOwnCount };
+
+/// A knob that moves reaches the net in steps of this many frames.
+constexpr int kKnobFrames = 16;
 
 constexpr std::array kParams{
     ParamInfo{"gain_db", "dB", -40, 40, 0, Taper::kLinear, "how hard the model is driven"},
@@ -16,16 +21,29 @@ class Amp final : public Block {
   Amp(std::shared_ptr<const nn::Model> model, const BuildContext& context)
       : model_(std::move(model)),
         net_(model_->make_net(context.isa)),
-        memory_frames_(model_->info.receptive_field_frames),
+        memory_frames_(model_->info.memory_frames > 0 ? model_->info.memory_frames
+                                                      : model_->info.receptive_field_frames),
         latency_frames_(model_->info.latency_frames),
         gain_(ramp_frames(context.sample_rate_hz), 1),
-        level_(ramp_frames(context.sample_rate_hz), 1) {}
+        level_(ramp_frames(context.sample_rate_hz), 1),
+        params_(kParams.begin(), kParams.end()),
+        knobs_(model_->info.knobs.size(), dsp::Ramp(ramp_frames(context.sample_rate_hz), 0.5F)) {
+    for (const std::string& name : model_->info.knobs)
+      params_.push_back({name.c_str(), "", 0, 1, 0.5F, Taper::kLinear, "a knob of the model"});
+  }
 
   [[nodiscard]] std::span<const ParamInfo> params() const noexcept AMP_RT override {
-    return kParams;
+    return params_;
   }
 
   void set(int param, float value, bool jump) noexcept AMP_RT override {
+    if (param >= kOwnCount) {
+      const int knob = param - kOwnCount;
+      dsp::Ramp& turned = knobs_[static_cast<size_t>(knob)];
+      jump ? turned.jump(value) : turned.to(value);
+      net_->set_knob(knob, turned.current());
+      return;
+    }
     dsp::Ramp& ramp = param == kGain ? gain_ : level_;
     jump ? ramp.jump(from_db(value)) : ramp.to(from_db(value));
   }
@@ -36,7 +54,7 @@ class Amp final : public Block {
   void process(Signal& signal) noexcept AMP_RT override {
     float* const mono = signal.channel[0];
     gain_.scale(mono, signal.frames);
-    net_->process(mono, mono, signal.frames);
+    play(mono, signal.frames);
     level_.scale(mono, signal.frames);
     signal.width = 1;
   }
@@ -46,12 +64,36 @@ class Amp final : public Block {
   [[nodiscard]] size_t memory_bytes() const noexcept override { return net_->memory_bytes(); }
 
  private:
-  std::shared_ptr<const nn::Model> model_;
+  /// Whole blocks while the knobs rest, short ones while one of them moves.
+  void play(float* mono, int frames) noexcept AMP_RT {
+    for (int at = 0; at < frames;) {
+      const bool turns = turn_knobs(std::min(kKnobFrames, frames - at));
+      const int length = turns ? std::min(kKnobFrames, frames - at) : frames - at;
+      net_->process(mono + at, mono + at, length);
+      at += length;
+    }
+  }
+
+  /// Bring knobs that move to where they are in `frames` frames; true where there was one.
+  bool turn_knobs(int frames) noexcept AMP_RT {
+    bool turns = false;
+    for (size_t k = 0; k < knobs_.size(); ++k) {
+      if (!knobs_[k].moving()) continue;
+      for (int i = 0; i < frames; ++i) knobs_[k].next();
+      net_->set_knob(static_cast<int>(k), knobs_[k].current());
+      turns = true;
+    }
+    return turns;
+  }
+
+  std::shared_ptr<const nn::Model> model_;  ///< its info holds the names of the knobs
   std::unique_ptr<nn::Net> net_;
   int memory_frames_;
   int latency_frames_;
   dsp::Ramp gain_;
   dsp::Ramp level_;
+  std::vector<ParamInfo> params_;
+  std::vector<dsp::Ramp> knobs_;
 };
 
 }  // namespace

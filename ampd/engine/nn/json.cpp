@@ -97,6 +97,16 @@ json parse(const std::string& file, const std::string& text) {
   }
 }
 
+/// As deep as a document can be, which is kMostDepth.
+bool anywhere(const json& node, std::string_view part) {
+  if (node.is_string()) return node.get_ref<const std::string&>().find(part) != std::string::npos;
+  if (!node.is_structured()) return false;
+  for (const auto& [key, value] : node.items())
+    if ((node.is_object() && key.find(part) != std::string::npos) || anywhere(value, part))
+      return true;
+  return false;
+}
+
 }  // namespace
 
 Json::Json(std::shared_ptr<const Document> document, const void* node, std::string place)
@@ -118,6 +128,10 @@ bool Json::has(std::string_view key) const {
 
 bool Json::contains(std::string_view key) const {
   return as_json(node_).is_object() && as_json(node_).contains(key);
+}
+
+bool Json::mentions(std::string_view part) const {
+  return anywhere(as_json(node_), part);
 }
 
 bool Json::is_object() const {

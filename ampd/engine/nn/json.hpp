@@ -18,6 +18,7 @@ class Json {
 
   [[nodiscard]] bool has(std::string_view key) const;       ///< present and not null
   [[nodiscard]] bool contains(std::string_view key) const;  ///< present, if only as null
+  [[nodiscard]] bool mentions(std::string_view part) const;  ///< in a key or text, at any depth
   [[nodiscard]] bool is_object() const;
   [[nodiscard]] bool is_array() const;
   [[nodiscard]] bool is_text() const;

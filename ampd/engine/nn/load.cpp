@@ -1,7 +1,11 @@
 #include "load.hpp"
 
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
+
+#include "rows.hpp"
 
 namespace amp::nn {
 namespace {
@@ -17,29 +21,62 @@ std::string name_of(const Json& root) {
   return std::filesystem::path(root.file()).stem().string();
 }
 
-/// Play the file's own input and compare with its own output: 1e-5 of peak holds what float32 can
-/// lose many times over and no wrong weight.
+/// 1e-5 of peak holds what float32 can lose many times over and no wrong weight.
 void self_test(const Json& root, const Model& model) {
   if (!root.has("self_test")) return;
   const Json test = root.at("self_test");
   const std::vector<float> input = test.at("input").floats();
-  const std::vector<float> expected = test.at("output").floats(input.size());
-  const std::unique_ptr<Net> net = model.make_net(dsp::best_isa());
-  std::array<float, kMaxFrames> block{};
-  float peak = 1e-3F;
-  float worst = 0;
-  for (size_t at = 0; at < input.size(); at += kMaxFrames) {
-    const size_t frames = std::min<size_t>(kMaxFrames, input.size() - at);
-    net->process(&input[at], block.data(), static_cast<int>(frames));
-    for (size_t i = 0; i < frames; ++i) {
-      peak = std::max(peak, std::abs(expected[at + i]));
-      const float error = std::abs(block[i] - expected[at + i]);
-      if (!(error <= worst)) worst = error;
-    }
-  }
-  if (!(worst <= 1e-5F * peak))
-    root.fail("the self-test differs by " + std::to_string(worst / peak) +
-              " of its peak, expected at most 0.00001; the weights are damaged, export it again.");
+  check_self_test(root, model, input, test.at("output").floats(input.size()), 0, 1e-5F);
+}
+
+std::shared_ptr<const Model> load_own(const Json& root) {
+  std::shared_ptr<const Model> model = load_native(root);
+  self_test(root, *model);
+  return model;
+}
+
+std::shared_ptr<const Model> load_nam_file(const Json& root) {
+  const Json architecture = root.at("architecture");
+  if (architecture.is_text() && architecture.text().starts_with("Cat"))
+    architecture.refuse("a model without knobs; parametric NAM models do not say what theirs are");
+  std::shared_ptr<const Model> model = load_nam(root);
+  self_test(root, *model);
+  return model;
+}
+
+std::shared_ptr<const Model> refuse_smart_amp_pro(const Json& root) {
+  root.fail(
+      "is a SmartAmpPro model, whose net forgets its state between blocks; expected a model of "
+      "ampd, NAM, RTNeural, Proteus or PedalNet.");
+}
+
+std::shared_ptr<const Model> refuse_bare_state(const Json& root) {
+  root.fail(
+      "is a bare PyTorch state_dict, which does not say what net it belongs to; expected "
+      "model_data and state_dict, as Proteus and NeuralPi export them.");
+}
+
+/// What a file is, is told by its keys, never by its ending. The first row whose keys are all
+/// there.
+struct Family {
+  std::array<const char*, 3> keys;
+  std::shared_ptr<const Model> (*load)(const Json&);
+};
+
+constexpr std::array kFamilies{
+    Family{{"format"}, load_own},
+    Family{{"architecture", "config"}, load_nam_file},
+    Family{{"in_shape", "layers"}, load_rtneural},
+    Family{{"model_data", "state_dict"}, load_state_dict},
+    Family{{"variables", "dilations", "residual_channels"}, load_pedalnet},
+    Family{{"lstm.weight_ih_l0"}, refuse_bare_state},
+    Family{{"gru.weight_ih_l0"}, refuse_bare_state},
+    Family{{"rec.weight_ih_l0"}, refuse_bare_state},
+};
+
+bool has_keys(const Json& root, const Family& family) {
+  return std::all_of(family.keys.begin(), family.keys.end(),
+                     [&](const char* key) { return key == nullptr || root.has(key); });
 }
 
 }  // namespace
@@ -69,17 +106,93 @@ void check_size(const Json& root, const WaveNetSpec& spec) {
     root.fail("the net needs " + std::to_string(floats >> 18L) + " MB of memory, at most 64 MB.");
 }
 
+void check_size(const Json& root, const StackSpec& spec) {
+  long field = 1;
+  long floats = 0;
+  for (const StackLayer& layer : spec.layers) {
+    if (const auto* conv = std::get_if<ConvLayer>(&layer)) {
+      const long history = static_cast<long>(conv->taps - 1) * conv->dilation;
+      field += history;
+      floats += 2 * (history + kMaxFrames) * dsp::padded(conv->ins);
+      floats += static_cast<long>(conv->taps) * conv->ins * dsp::padded(conv->outs);
+    } else if (const auto* cell = std::get_if<RecurrentLayer>(&layer)) {
+      floats += 4L * dsp::padded(cell->hidden) * (cell->ins + cell->hidden + kMaxFrames);
+    }
+  }
+  if (field > kMostFieldFrames)
+    root.fail("the receptive field is " + std::to_string(field) + " frames, expected at most " +
+              std::to_string(kMostFieldFrames) + ".");
+  if (floats > kMostFloats)
+    root.fail("the net needs " + std::to_string(floats >> 18L) + " MB of memory, at most 64 MB.");
+}
+
+std::vector<float> read_matrix(const Json& list, size_t rows, size_t columns) {
+  if (!list.is_array() || list.size() != rows)
+    list.refuse(std::to_string(rows) + " lists of " + std::to_string(columns) + " numbers");
+  std::vector<float> matrix;
+  for (size_t row = 0; row < rows; ++row) {
+    const std::vector<float> values = list.at(row).floats(columns);
+    matrix.insert(matrix.end(), values.begin(), values.end());
+  }
+  return matrix;
+}
+
+std::vector<float> transpose(const std::vector<float>& matrix, size_t rows, size_t columns) {
+  std::vector<float> turned(matrix.size());
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t column = 0; column < columns; ++column)
+      turned[column * rows + row] = matrix[row * columns + column];
+  return turned;
+}
+
+int read_sample_rate(const Json& holder, ModelInfo& info) {
+  for (const char* key : {"sample_rate", "samplerate"}) {
+    if (!holder.has(key)) continue;
+    const Json rate = holder.at(key);
+    if (!rate.is_text()) return static_cast<int>(rate.integer(8000, 768000));
+    const std::string text = rate.text();
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 8000 || value > 768000)
+      rate.refuse("a whole number, 8000 to 768000");
+    return value;
+  }
+  info.warnings.emplace_back("the file does not say its sample rate; 48000 Hz is assumed");
+  return 0;
+}
+
+void check_self_test(const Json& root, const Model& model, const std::vector<float>& input,
+                     const std::vector<float>& expected, size_t from, float tolerance) {
+  const std::unique_ptr<Net> net = model.make_net(dsp::best_isa());
+  std::array<float, kMaxFrames> block{};
+  float peak = 1e-3F;
+  float worst = 0;
+  for (size_t at = 0; at < input.size(); at += kMaxFrames) {
+    const size_t frames = std::min<size_t>(kMaxFrames, input.size() - at);
+    net->process(&input[at], block.data(), static_cast<int>(frames));
+    for (size_t i = 0; i < frames; ++i) {
+      peak = std::max(peak, std::abs(expected[at + i]));
+      const float error = std::abs(block[i] - expected[at + i]);
+      if (at + i >= from && !(error <= worst)) worst = error;
+    }
+  }
+  if (!(worst <= tolerance * peak))
+    root.fail("the self-test differs by " + std::to_string(worst / peak) +
+              " of its peak, expected at most " + std::to_string(tolerance) +
+              "; the weights are damaged, export it again.");
+}
+
 std::shared_ptr<const Model> load_model(const std::string& path) {
   const Json root = Json::read(path);
   if (!root.is_object()) root.refuse("an object with the keys of a model");
-  const bool native = root.has("format");
-  if (!native && !(root.has("architecture") && root.has("config")))
-    root.fail(
-        "has neither the keys of an ampd model (format, tensors) nor of a NAM file (version, "
-        "architecture, config, weights); expected one of the two.");
-  std::shared_ptr<const Model> model = native ? load_native(root) : load_nam(root);
-  self_test(root, *model);
-  return model;
+  for (const Family& family : kFamilies)
+    if (has_keys(root, family)) return family.load(root);
+  if (root.mentions("kernel:0")) return refuse_smart_amp_pro(root);
+  root.fail(
+      "has neither the keys of an ampd model (format, tensors), of a NAM file (version, "
+      "architecture, config, weights), of RTNeural (in_shape, layers), of Proteus (model_data, "
+      "state_dict) nor of PedalNet (variables, dilations, residual_channels); expected one of "
+      "them.");
 }
 
 }  // namespace amp::nn

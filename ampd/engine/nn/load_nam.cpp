@@ -9,6 +9,8 @@ namespace {
 
 constexpr int kMostDepth = 8;
 
+std::shared_ptr<const Model> load_lstm(NamFile& file) { return load_nam_lstm(file.root); }
+
 struct Architecture {
   const char* name;  ///< in the file
   const char* shown;
@@ -18,6 +20,7 @@ struct Architecture {
 /// What this loader knows. A new architecture is a line here and a loader.
 constexpr std::array kArchitectures{
     Architecture{"WaveNet", "wavenet", load_nam_wavenet},
+    Architecture{"LSTM", "lstm", load_lstm},
     Architecture{"ConvNet", "convnet", load_nam_convnet},
     Architecture{"Linear", "linear", load_nam_linear},
     Architecture{"SlimmableContainer", "container", load_nam_container},

@@ -20,16 +20,18 @@ class LoadError : public std::runtime_error {
 /// What a model is, without its weights.
 struct ModelInfo {
   std::string path;
-  std::string family;        ///< "ampd" or "nam"
-  std::string architecture;  ///< "residual_wavenet", "wavenet", "convnet", "linear", ...
+  std::string family;        ///< "ampd", "nam", "rtneural", "state_dict" or "pedalnet"
+  std::string architecture;  ///< "residual_wavenet", "wavenet", "convnet", "lstm", "gru", ...
   std::string name;          ///< from the file's metadata, else the file's stem
   int sample_rate_hz = 0;    ///< 0: the file does not say, 48000 is assumed
   bool causal = true;
   int receptive_field_frames = 1;  ///< 1 + sum((kernel - 1) * dilation): memory, not delay
+  int memory_frames = 0;  ///< frames in which a recurrent net settles; 0: the field says it all
   int latency_frames = 0;
   int weight_count = 0;
   int mac_per_sample = 0;
   bool has_quality = false;  ///< Net::set_quality chooses between sizes of the model
+  std::vector<std::string> knobs;  ///< of a net that was trained with them: [a-z0-9_], 0..1
   std::vector<std::string> warnings;
 
   [[nodiscard]] int playing_rate_hz() const { return sample_rate_hz ? sample_rate_hz : 48000; }
@@ -43,7 +45,8 @@ class Net {
   Net(const Net&) = delete;
   Net& operator=(const Net&) = delete;
 
-  /// Back to the steady state after infinite silence. Thread: the owner's.
+  /// Back to the state that the model starts from: after infinite silence, or what the file says.
+  /// Thread: the owner's.
   virtual void reset() noexcept AMP_RT = 0;
 
   /// in, out: `frames` samples, 1..kMaxFrames, may be the same array. Thread: the owner's.
@@ -53,6 +56,12 @@ class Net {
   /// starts. A change fades in once the size that comes has heard as much as it remembers; reset
   /// makes it at once. Thread: the owner's.
   virtual void set_quality(float) noexcept AMP_RT {}
+
+  /// Turn a knob of ModelInfo::knobs, from the next process on; 0.5 until then. reset leaves it.
+  virtual void set_knob(int knob, float value) noexcept AMP_RT {
+    static_cast<void>(knob);
+    static_cast<void>(value);
+  }
 
   [[nodiscard]] virtual size_t memory_bytes() const noexcept = 0;
 };
