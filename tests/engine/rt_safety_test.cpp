@@ -17,7 +17,7 @@
 #include <mutex>
 #include <thread>
 
-#include "fixtures.hpp"
+#include "families.hpp"
 
 extern "C" {
 void* __libc_malloc(size_t);
@@ -120,6 +120,10 @@ namespace {
 
 using namespace amp;
 
+constexpr int kSlots = 5;
+constexpr int kKnobSlot = 3;  ///< an LSTM with a knob, whose param comes behind the five others
+constexpr int kKnob = 5;
+
 int failures = 0;
 
 void expect(bool holds, const char* claim) {
@@ -170,8 +174,8 @@ void play(Engine& engine, const std::atomic<bool>& stop, bool& traps) {
   std::vector<float> right(1024);
   constexpr std::array kLengths{64, 64, 64, 1, 7, 256, 1024};
   for (size_t round = 0; !stop; ++round) {
-    const std::array<MidiEvent, 1> midi{
-        MidiEvent{.frame = 0, .size = 2, .data = {0xC0, static_cast<uint8_t>(round / 4999 % 3)}}};
+    const std::array<MidiEvent, 1> midi{MidiEvent{
+        .frame = 0, .size = 2, .data = {0xC0, static_cast<uint8_t>(round / 4999 % kSlots)}}};
     Callback callback{.in = input.data(),
                       .left = left.data(),
                       .right = right.data(),
@@ -190,9 +194,10 @@ int switch_often(Engine& engine, int wanted) {
   int heard = 0;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(3);
   for (int i = 0; heard < wanted && std::chrono::steady_clock::now() < deadline; ++i) {
-    const int slot = i % 3;
+    const int slot = i % kSlots;
     const uint32_t id = engine.select(slot, false);
     engine.set_param(slot, 2, -static_cast<float>(i % 30));
+    if (slot == kKnobSlot) engine.set_param(slot, kKnob, static_cast<float>(i % 10) / 10);
     if (i % 7 == 0) engine.set_global(i % 2 == 0 ? kBypass : kMute, static_cast<float>(i / 7 % 2));
     bool over = false;
     while (!over && std::chrono::steady_clock::now() < deadline) {
@@ -215,16 +220,18 @@ int main() {
   engine.park(0, engine.build({}));
   nlohmann::json general = test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2);
   general["config"]["layers"][0]["activation"] = "LeakyReLU";
-  for (int slot = 1; slot < 3; ++slot) {
-    const std::string file =
-        dir.write("m" + std::to_string(slot) + ".json",
-                  (slot == 1 ? test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1) : general).dump());
+  const std::array models{test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1),
+                          test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2), general,
+                          test::state_dict_model(test::Cell(false, 2, 16, 3))};
+  for (int slot = 1; slot < kSlots; ++slot) {
+    const std::string file = dir.write("m" + std::to_string(slot) + ".json",
+                                       models[static_cast<size_t>(slot - 1)].dump());
     engine.park(
         slot,
         engine.build({.values = {},
                       .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}}));
   }
-  engine.set_programs({0, 1, 2});
+  engine.set_programs({0, 1, 2, 3});
   std::atomic<bool> stop{false};
   bool traps = false;
   std::thread audio([&] { play(engine, stop, traps); });
