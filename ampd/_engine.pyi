@@ -34,7 +34,7 @@ class ModelInfo:
 
     path: str
     family: str  # "ampd" | "nam" | "rtneural" | "state_dict" | "pedalnet"
-    architecture: str  # "residual_wavenet" | "wavenet" | "lstm" | "gru" | "stack"
+    architecture: str  # "residual_wavenet", "wavenet", "convnet", "linear", "lstm", "gru", ...
     name: str
     sample_rate_hz: int  # 0 = the file does not say; 48000 is assumed
     causal: bool
@@ -44,7 +44,7 @@ class ModelInfo:
     knobs: list[str]  # params of the amp block besides its own, 0..1, 0.5 at first
     weight_count: int
     mac_per_sample: int
-    has_quality: bool
+    has_quality: bool  # the net comes in several sizes
     warnings: list[str]
 
 @final
