@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ampd import _engine
 from tests.demo.guitar import make
 from tests.engine.conftest import MODELS, SHARED, TEST_START, TEST_STOP
-from tests.engine.test_agreement import CORPUS, SHIPPED, a1_goldens, relative_error, truth
+from tests.engine.test_agreement import CORPUS, SHIPPED, nam_rows, relative_error, truth
 from tests.engine.test_switch import check_sound_of_switches, worst_difference_after_fades
 
 BLOCKS = (1, 7, 64, 4096)
@@ -45,18 +45,18 @@ def tell_models(take: NDArray[np.float32], name: str) -> None:
 
 
 def tell_corpus() -> None:
-    worst = esr = 0.0
-    files = a1_goldens()
-    if not files:
+    rows = [row for row in nam_rows(with_golden=True) if row["architecture"] != "Linear"]
+    if not rows:
         return
+    worst = esr = 0.0
     signal, _ = soundfile.read(CORPUS / "golden" / "input.wav", dtype="float32")
-    for file in files:
-        golden = np.load(CORPUS / "golden" / f"{(CORPUS / file).name}.npy").astype(np.float64)
-        found = _engine.render_model(str(CORPUS / file), signal)
+    for row in rows:
+        golden = np.load(CORPUS / str(row["golden"])).astype(np.float64)
+        found = _engine.render_model(str(CORPUS / str(row["file"])), signal)
         worst = max(worst, float(np.max(np.abs(found - golden))))
         esr = max(esr, float(np.sum((found - golden) ** 2) / np.sum(golden**2)))
-    tell("A1 goldens, largest difference", worst, 5e-5, models=len(files))
-    tell("A1 goldens, ESR", esr, 1e-8, models=len(files))
+    tell("NAM goldens, largest difference", worst, 5e-5, models=len(rows))
+    tell("NAM goldens, ESR", esr, 1e-8, models=len(rows))
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The same model and the same input give the same sound, in the engine and everywhere else."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ CORPUS = SHARED / "model-corpus"
 
 
 def nam_rows(with_golden: bool) -> list[dict[str, object]]:
-    """Rows of the corpus that are NAM files, but for those with an LSTM anywhere in them."""
+    """Rows of the corpus that are NAM files; plain LSTMs are test_families.py's."""
     if not CORPUS.exists():
         return []
     rows = json.loads((CORPUS / "index.json").read_text())["models"]
@@ -29,7 +28,7 @@ def nam_rows(with_golden: bool) -> list[dict[str, object]]:
         for row in rows
         if row["family"] == "nam"
         and bool(row["golden"]) == with_golden
-        and '"LSTM"' not in (CORPUS / row["file"]).read_text()
+        and row["architecture"] != "LSTM"
     ]
 
 
@@ -139,14 +138,12 @@ def hostile_rows(expect: str) -> list[Path]:
 
 def test_hostile_files_of_the_corpus_are_refused_in_one_sentence() -> None:
     for path in hostile_rows("reject"):
-        began = time.monotonic()
         with pytest.raises(_engine.LoadError) as refusal:
             _engine.inspect_model(str(path))
-        assert time.monotonic() - began <= 1, path.name
         assert_one_sentence(str(path), refusal.value)
 
 
 def test_odd_but_sound_nam_files_of_the_corpus_load() -> None:
     for path in hostile_rows("accept"):
-        if path.suffix == ".nam" and '"LSTM"' not in path.read_text():
+        if path.suffix == ".nam":
             assert _engine.inspect_model(str(path)).family == "nam", path.name
