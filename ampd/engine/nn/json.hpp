@@ -16,8 +16,8 @@ class Json {
   /// key twice in an object, nothing behind the document. Raises LoadError.
   static Json read(const std::string& path);
 
-  [[nodiscard]] bool has(std::string_view key) const;       ///< present and not null
-  [[nodiscard]] bool contains(std::string_view key) const;  ///< present, if only as null
+  [[nodiscard]] bool has(std::string_view key) const;        ///< present and not null
+  [[nodiscard]] bool contains(std::string_view key) const;   ///< present, if only as null
   [[nodiscard]] bool mentions(std::string_view part) const;  ///< in a key or text, at any depth
   [[nodiscard]] bool is_object() const;
   [[nodiscard]] bool is_array() const;

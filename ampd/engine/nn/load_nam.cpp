@@ -9,7 +9,9 @@ namespace {
 
 constexpr int kMostDepth = 8;
 
-std::shared_ptr<const Model> load_lstm(NamFile& file) { return load_nam_lstm(file.root); }
+std::shared_ptr<const Model> load_lstm(NamFile& file) {
+  return load_nam_lstm(file.root);
+}
 
 struct Architecture {
   const char* name;  ///< in the file

@@ -30,7 +30,7 @@ struct ModelInfo {
   int latency_frames = 0;
   int weight_count = 0;
   int mac_per_sample = 0;
-  bool has_quality = false;  ///< Net::set_quality chooses between sizes of the model
+  bool has_quality = false;        ///< Net::set_quality chooses between sizes of the model
   std::vector<std::string> knobs;  ///< of a net that was trained with them: [a-z0-9_], 0..1
   std::vector<std::string> warnings;
 
