@@ -12,8 +12,8 @@ ModelInfo describe(const Json& root, const std::string& family, const std::strin
 /// The project's own JSON (models/README.md). Raises LoadError.
 std::shared_ptr<const Model> load_native(const Json& root);
 
-/// NAM, architecture "WaveNet" of the A1 form: Tanh, ungated, file versions 0.5.0 to 0.7.x.
-/// Raises LoadError; what it cannot play it names.
+/// NAM, every architecture of file versions 0.5.0 to 0.7.x. Raises LoadError; what it cannot play
+/// it names.
 std::shared_ptr<const Model> load_nam(const Json& root);
 
 /// NAM, architecture "LSTM": starts from the file's own state and half a second of silence, as
