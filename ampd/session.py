@@ -326,8 +326,7 @@ class Session:
             if fact.kind == "changed":
                 return fact.value
             # A foot switch came between: the same knob of the rig that plays now is meant.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._observer.settled.wait(), ANSWER_LIMIT_S)
+            await self._settle()
         raise EngineError(f"{path}: the rig changed while the value was set; send it again.")
 
     async def _set_global(self, path: str, value: bool) -> bool:
@@ -337,6 +336,12 @@ class Session:
             lambda engine: engine.set_global(index, float(value)),
         )
         return bool(fact.value)
+
+    async def _settle(self) -> None:
+        """Wait until what is wanted is heard, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                await self._observer.settled.wait()
 
     def _unknown(self, path: str) -> str:
         known = ["rig", *self.state.globals, *self.state.values]
@@ -356,7 +361,9 @@ class Session:
             future = self._observer.expect(command_id, key, asked_frame)
         self._pump_wanted.set()
         try:
-            return await asyncio.wait_for(future, ANSWER_LIMIT_S)
+            # Not wait_for: Python 3.11's loses a cancellation that meets the answer.
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                return await future
         except TimeoutError:
             raise EngineError(
                 f"The engine did not answer within {ANSWER_LIMIT_S:g} s; ampd status shows "
@@ -494,8 +501,7 @@ class Session:
             self.fill_bank()
 
     async def _restore(self, before: State) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._observer.settled.wait(), ANSWER_LIMIT_S)
+        await self._settle()
         for path, value in before.values.items():
             if self.state.values.get(path) not in (None, value):
                 await self._set_param(path, value)

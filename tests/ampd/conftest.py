@@ -231,7 +231,7 @@ def served(library: Library) -> Iterator[Served]:
             await done.wait()
             await endpoint.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     try:
         assert ready.wait(LIMIT_S)
@@ -243,3 +243,4 @@ def served(library: Library) -> Iterator[Served]:
     finally:
         ends[0]()
         thread.join(LIMIT_S)
+        assert not thread.is_alive(), "the served session does not end"

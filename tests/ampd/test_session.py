@@ -83,6 +83,7 @@ def test_value_is_answered_as_clamped_and_shown(library: Library) -> None:
     async def story() -> None:
         async with opened(library) as (session, ear):
             await session.execute(SelectRig("clean"))
+            await ear.swap("clean")
             assert await session.execute(SetParam("gain/gain_db", 900.0)) == 40.0
             assert session.value("gain/gain_db") == 40.0
             assert ear.events[-1] == Change("gain/gain_db", 40.0)
@@ -361,6 +362,7 @@ def test_program_change_to_a_broken_rig_is_told_and_the_sound_stays(library: Lib
     async def story() -> None:
         async with opened(library) as (session, ear):
             await session.execute(SelectRig("clean"))
+            await ear.swap("clean")
             engine = await session.attach_host(RATE_HZ)
             engine.process(np.zeros(64, np.float32), 64, [(0, bytes([0xC0, 1]))])
             engine.service()
@@ -451,6 +453,18 @@ def test_burst_of_values_is_all_answered_and_the_last_one_holds(library: Library
                 *(session.execute(SetParam("mix", value)) for value in values)
             )
             assert answers[-1] == session.value("mix") == pytest.approx(0.99)
+
+    run(story())
+
+
+def test_command_that_is_cancelled_as_its_answer_comes_ends(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, _):
+            await session.execute(SelectRig("clean"))
+            task = asyncio.create_task(session.execute(SetParam("gain/gain_db", 1.0)))
+            session.subscribe(lambda event: isinstance(event, Change) and task.cancel())
+            await asyncio.wait([task])
+            assert task.cancelled()
 
     run(story())
 
