@@ -44,6 +44,7 @@ class ModelInfo:
     knobs: list[str]  # params of the amp block besides its own, 0..1, 0.5 at first
     weight_count: int
     mac_per_sample: int
+    loudness_db: float | None  # what the file's metadata claims: RMS in dB of full scale
     has_quality: bool  # the net comes in several sizes
     warnings: list[str]
 
@@ -216,8 +217,9 @@ class Cost:
     median_ns_per_sample: float
     peak_gmac_per_s: float  # what the core's multiply-add units can do, measured in the same run
 
-def measure_cost(path: str, block_frames: int = 64, isa: str = "auto", rounds: int = 21) -> Cost:
-    """Play the bare net warm for about rounds * 30 ms. Raises LoadError; any thread."""
+def measure_cost(path: str, block_frames: int = 64, isa: str = "auto", rounds: int = 61) -> Cost:
+    """Play the bare net warm for about rounds * 7 ms, the peak measured before each round; at
+    least 3 rounds. Raises LoadError; any thread."""
 
 def isas() -> list[str]:
     """Instruction sets that this machine can run, best last, "scalar" first."""

@@ -17,35 +17,14 @@ from typing import Any
 
 from ampd import __version__
 from ampd.config import MAX_OUTPUTS, Config, load_config
-from ampd.errors import AmpdError, CommandError, LibraryError, UnreachableError
+from ampd.errors import AmpdError, CommandError, EngineError, LibraryError, UnreachableError
+from ampd.help import BENCH, CHECK, EXAMPLES
 from ampd.library import Library
 
 MAX_PORT = 65535
 MAX_BLOCK_FRAMES = 8192
+MIN_RATE_HZ, MAX_RATE_HZ = 8000, 768000
 LOAD_LIMIT_S = 10.0
-
-EXAMPLES = """\
-first sound:
-  ampd run                             play the rig that ampd.toml starts with
-  ampd run --model my-amp.nam          play one model file, no library needed
-  ampd ports                           where the guitar can come from and go to
-  ampd run --input 'Scarlett:capture_2' --output system:playback_1 --output system:playback_2
-
-while it runs, from any terminal:
-  ampd rigs                            what can be loaded
-  ampd load drive                      switch; nobody hears a gap
-  ampd set amp/gain_db 6               turn a knob of the rig that plays
-  ampd set bypass on
-  ampd status                          rig, JACK, load, last switch
-
-without a daemon:
-  ampd render di.wav out.wav --rig drive
-  ampd check rigs/*.yaml models/*/*.json
-  ampd bench models/*/*.json           what each costs here
-
-exit codes: 0 done, 1 a bad file, name or value, 2 a bad command line, 3 no daemon answers,
-4 JACK is missing or does not answer, 5 the OSC port is taken
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,18 +144,26 @@ def _add_offline(verbs: Any) -> None:
     render.add_argument(
         "--isa", default="auto", metavar="X", help="auto, scalar, generic, avx2 ..."
     )
-    check = _verb(verbs, "check", check_files, "say of each file whether ampd would take it")
+    _add_check(verbs)
+    _add_bench(verbs)
+
+
+def _add_check(verbs: Any) -> None:
+    check = _verb(verbs, "check", check_files, "say what each file is, and whether it plays", CHECK)
     check.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="model, rig or ampd.toml"
     )
-    bench = _verb(
-        verbs,
-        "bench",
-        bench_models,
-        "measure what models cost on this machine",
-        "Thread CPU time, warm, the best of many rounds; about a second a model. 'of peak' is the\n"
-        "share of what this core's multiply-add units do in the same run.",
+    check.add_argument(
+        "--rate", type=_rate, default=48000, metavar="HZ", help="of the host, default 48000"
     )
+    check.add_argument(
+        "--no-cost", action="store_true", help="do not measure the cost: quicker for many files"
+    )
+    check.add_argument("--json", action="store_true", help="a list of objects, for programs")
+
+
+def _add_bench(verbs: Any) -> None:
+    bench = _verb(verbs, "bench", bench_models, "measure what models cost on this machine", BENCH)
     bench.add_argument("files", type=Path, nargs="+", metavar="FILE", help="model files")
     bench.add_argument(
         "--block", type=_block, default=64, metavar="N", help="frames at a time, default 64"
@@ -191,6 +178,10 @@ def _port(text: str) -> int:
 
 def _block(text: str) -> int:
     return _bounded(text, 1, MAX_BLOCK_FRAMES)
+
+
+def _rate(text: str) -> int:
+    return _bounded(text, MIN_RATE_HZ, MAX_RATE_HZ)
 
 
 def _bounded(text: str, low: int, high: int) -> int:
@@ -345,25 +336,35 @@ def render_file(options: argparse.Namespace) -> int:
 
 def check_files(options: argparse.Namespace) -> int:
     """ampd check FILE..."""
-    from ampd.offline import check_all  # noqa: PLC0415
+    from ampd.passport import check_all  # noqa: PLC0415
     from ampd.view import show_checks  # noqa: PLC0415
 
-    rows = check_all(options.files, _library(load_config(options.config)))
-    show_checks(rows)
-    return 0 if all(good for _, good, _ in rows) else 1
+    library = _library(load_config(options.config))
+    rows = check_all(options.files, library, options.rate, not options.no_cost)
+    if options.json:
+        found = list(rows)
+        print(json.dumps([asdict(row) for row in found], indent=2))
+        return 0 if all(row.ok for row in found) else 1
+    return 0 if show_checks(rows, in_full=len(options.files) == 1) else 1
 
 
 def bench_models(options: argparse.Namespace) -> int:
     """ampd bench FILE..."""
-    from ampd.offline import bench  # noqa: PLC0415
+    from ampd.passport import bench  # noqa: PLC0415
     from ampd.view import show_costs  # noqa: PLC0415
 
-    rows = [asdict(bench(path, options.block, options.isa)) for path in options.files]
+    rows, code = [], 0
+    for path in options.files:
+        try:
+            rows.append(asdict(bench(path, options.block, options.isa)))
+        except EngineError as error:
+            print(f"ampd: {error}", file=sys.stderr)
+            code = error.exit_code
     if options.json:
         print(json.dumps(rows, indent=2))
-    else:
+    elif rows:
         show_costs(rows)
-    return 0
+    return code
 
 
 def _library(config: Config) -> Library:

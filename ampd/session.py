@@ -48,6 +48,7 @@ from ampd.state import Change, Event, Faulted, JackState, State
 
 __all__ = [  # the compiled names are handed on to those that may not import the module themselves
     "DEFAULT_RATE_HZ",
+    "BlockSpec",
     "Engine",
     "JackError",
     "JackHost",

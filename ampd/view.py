@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ampd.passport import Bad, Checked, ModelPassport, RigPassport, Settings
 from ampd.session import PortInfo
 
 
@@ -43,40 +44,122 @@ def show_ports(ports: Sequence[PortInfo], links: Sequence[tuple[str, str]]) -> N
     _table(("port", "kind", "sound", "", "ampd would use"), rows)
 
 
-def show_checks(rows: Iterable[tuple[Path, bool, str]]) -> None:
-    """A line a file; a complaint names its file itself."""
+def show_checks(rows: Iterable[Checked], in_full: bool) -> bool:
+    """Each file as it comes, in full or in a line; returns whether all of them are good."""
     console = Console(highlight=False, soft_wrap=True)
-    for path, good, text in rows:
-        if good:
-            console.print(f"[green]ok[/]   {escape(str(path))}: {escape(text)}")
+    if console.is_terminal and not in_full:
+        console.print(CHECK_HEAD, style="dim")
+    good = True
+    for row in rows:
+        good &= row.ok
+        if isinstance(row, Bad):
+            text = row.error if row.error.startswith(row.file) else f"{row.file}: {row.error}"
+            console.print(f"[red]bad[/]  {escape(text)}")
+        elif in_full:
+            console.print(f"[green]ok[/]   {escape(row.file)}")
+            for name, text in _passport(row):
+                console.print(f"     {name:<9} {escape(text)}")
         else:
-            line = text if text.startswith(str(path)) else f"{path}: {text}"
-            console.print(f"[red]bad[/]  {escape(line)}")
+            # Who typed the paths knows them; a program may need them whole.
+            file = Path(row.file).name if console.is_terminal else row.file
+            console.print(f"[green]ok[/]   {escape(_check_line(row, file))}")
+    return good
+
+
+CHECK_COLUMNS = (-16, 7, 7, 5, 7, 6, 6)  # widths; negative: to the left
+CHECK_HEAD = "     what             weights   field   kHz latency   dBFS   cost  file"
+
+
+def _check_line(row: Settings | RigPassport | ModelPassport, file: str) -> str:
+    cells = ["settings", *("" for _ in CHECK_COLUMNS[1:])]
+    if isinstance(row, RigPassport):
+        cells = ["rig", "", "", "", f"{row.latency_ms:.3g} ms", "", ""]
+    elif isinstance(row, ModelPassport):
+        cells = [
+            row.architecture,
+            str(row.weights),
+            f"{row.memory_ms or row.receptive_field_ms:.0f} ms",
+            f"{row.sample_rate_hz / 1000:g}",
+            f"{row.latency_ms:.3g} ms",
+            f"{row.loudness_measured_dbfs:.1f}",
+            f"{row.cost.percent_of_period:.2f}%" if row.cost else "",
+        ]
+    padded = [
+        cell.rjust(width) if width > 0 else cell.ljust(-width)
+        for cell, width in zip(cells, CHECK_COLUMNS, strict=True)
+    ]
+    return " ".join([*padded, "", file])
+
+
+def _passport(row: Settings | RigPassport | ModelPassport) -> list[tuple[str, str]]:
+    if isinstance(row, Settings):
+        return [("settings", "every key is known and in its range")]
+    host = f"at a host of {row.host_rate_hz} Hz"
+    lines = [("latency", f"{row.latency_frames} frames, {row.latency_ms:.3g} ms, {host}")]
+    if isinstance(row, RigPassport):
+        lines = [
+            ("rig", ", ".join(row.blocks) or "no blocks"),
+            ("size", f"{row.memory_bytes / 1000:,.0f} kB in memory"),
+            *lines,
+        ]
+    else:
+        lines = _model_lines(row, lines)
+    return [*lines, *(("warning", text) for text in row.warnings)]
+
+
+def _model_lines(row: ModelPassport, latency: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    stated = "" if row.sample_rate_stated else ", assumed: the file does not say"
+    field = f"{row.receptive_field_frames} frames, {row.receptive_field_ms:.3g} ms"
+    if row.memory_frames:
+        field += f"; a recurrent net, it settles in {row.memory_ms:.3g} ms"
+    claim = row.loudness_file_db
+    says = "the file does not say" if claim is None else f"the file says {claim:.1f} dB"
+    lines = [
+        ("model", row.name),
+        ("kind", f"{row.architecture}, family {row.family}"),
+        ("size", f"{row.weights} weights, {row.memory_bytes / 1000:,.0f} kB in memory"),
+        ("field", field),
+        ("rate", f"{row.sample_rate_hz} Hz{stated}"),
+        *latency,
+        ("loudness", f"{row.loudness_measured_dbfs:.1f} dBFS RMS measured; {says}"),
+    ]
+    if row.cost:
+        share = f"{row.cost.percent_of_period:.2f} % of a {row.cost.period_frames}-frame period"
+        lines.append(
+            ("cost", f"{row.cost.ns_per_sample:.0f} ns a sample, {share} ({row.cost.isa})")
+        )
+    if row.knobs:
+        lines.append(("knobs", ", ".join(row.knobs)))
+    if row.has_quality:
+        lines.append(("quality", "comes in several sizes; the largest is the one told here"))
+    return lines
 
 
 def show_costs(rows: Sequence[dict[str, Any]]) -> None:
     """A line a model: what it costs here."""
     _table(
         (
-            "model",
-            "kernels",
-            "block",
             "ns/sample",
+            "median",
             "x real time",
             "of a period",
             "GMAC/s",
             "of peak",
+            "kernels",
+            "block",
+            "model",
         ),
         [
             (
-                Path(row["file"]).name,
-                row["isa"],
-                str(row["block"]),
                 f"{row['ns_per_sample']:.1f}",
+                f"{row['median_ns_per_sample']:.1f}",
                 f"{row['times_real_time']:.0f}",
                 f"{row['percent_of_period']:.2f} %",
                 f"{row['gmac_per_s']:.1f}",
                 f"{row['fraction_of_peak']:.0%} of {row['peak_gmac_per_s']:.0f}",
+                row["isa"],
+                str(row["block"]),
+                Path(row["file"]).name,
             )
             for row in rows
         ],

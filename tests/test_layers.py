@@ -13,14 +13,15 @@ MAX_FILE_LINES = 600
 # Low to high; a module imports from lower rows only.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd",),  # the package itself: its version
-    ("ampd.errors",),
+    ("ampd.errors", "ampd.help", "ampd.probe"),
     ("ampd.config", "ampd.rig"),
     ("ampd.command",),
     ("ampd.library", "ampd.state"),
     ("ampd.bank",),
     ("ampd.observer",),
     ("ampd.session",),
-    ("ampd.supervisor", "ampd.control", "ampd.offline", "ampd.view"),
+    ("ampd.supervisor", "ampd.control", "ampd.offline", "ampd.passport"),
+    ("ampd.view",),
     ("ampd.daemon",),
     ("ampd.cli",),
 )

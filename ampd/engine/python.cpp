@@ -1,6 +1,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -138,6 +139,7 @@ void bind_values(nb::module_& m) {
       .def_ro("knobs", &ModelInfo::knobs)
       .def_ro("weight_count", &ModelInfo::weight_count)
       .def_ro("mac_per_sample", &ModelInfo::mac_per_sample)
+      .def_ro("loudness_db", &ModelInfo::loudness_db)
       .def_ro("has_quality", &ModelInfo::has_quality)
       .def_ro("warnings", &ModelInfo::warnings);
   using amp::BlockSpec;
@@ -267,7 +269,7 @@ NB_MODULE(_engine, m) {
         if (block_frames < 1) throw nb::value_error("block_frames must be at least 1");
         return amp::measure_cost(path, amp::dsp::isa_from_name(isa), block_frames, rounds);
       },
-      "path"_a, "block_frames"_a = 64, "isa"_a = "auto", "rounds"_a = 21, Release());
+      "path"_a, "block_frames"_a = 64, "isa"_a = "auto", "rounds"_a = 61, Release());
   m.def("isas", [] {
     std::vector<std::string> names;
     for (const amp::dsp::Isa isa : amp::dsp::available_isas()) names.emplace_back(isa_name(isa));

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,9 @@ def test_help_does_not_load_the_engine() -> None:
         ("status", "--port", "0"),
         ("run", "--rig", "a", "--model", "b"),
         ("render", "a", "b", "--rig", "x", "--block", "-1"),
+        ("check",),
+        ("check", "a", "--rate", "7999"),
+        ("bench", "a", "--block", "0"),
     ],
 )
 def test_wrong_command_line_is_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -178,27 +182,92 @@ def test_render_of_bad_input_is_code_1(
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_check_gives_one_line_a_file_and_code_1_where_one_is_bad(
+def test_check_of_many_gives_one_line_a_file_and_code_1_where_one_is_bad(
     library: Library, tmp_path: Path
 ) -> None:
     good = ["rigs/clean.yaml", "rigs/drive.yaml", "models/tiny/tiny.json"]
     done = ampd(tmp_path, "check", *good)
     assert done.returncode == 0
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
-        f"ok   {name}" for name in good
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [(words[0], words[1], words[-1]) for words in lines] == [
+        ("ok", "rig", good[0]),
+        ("ok", "rig", good[1]),
+        ("ok", "residual_wavenet", good[2]),
     ]
     (tmp_path / "bad.nam").write_text("{")
     done = ampd(tmp_path, "check", "bad.nam", *good)
     assert done.returncode == 1
-    lines = done.stdout.splitlines()
-    assert len(lines) == 4
-    assert lines[0].startswith("bad  bad.nam")
+    rows = done.stdout.splitlines()
+    assert len(rows) == 4
+    assert rows[0].startswith("bad  bad.nam: ")
+
+
+def test_check_of_one_model_tells_all_that_a_player_asks(library: Library, tmp_path: Path) -> None:
+    done = ampd(tmp_path, "check", "models/tiny/tiny.json")
+    assert done.returncode == 0
+    head, *lines = done.stdout.splitlines()
+    assert head == "ok   models/tiny/tiny.json"
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
+    assert told["kind"] == "residual_wavenet, family ampd"
+    assert told["size"].startswith("49 weights, ")
+    assert told["field"] == "15 frames, 0.312 ms"
+    assert told["rate"] == "48000 Hz"
+    assert told["latency"] == "0 frames, 0 ms, at a host of 48000 Hz"
+    assert told["loudness"].endswith("dBFS RMS measured; the file does not say")
+    assert "% of a 64-frame period" in told["cost"]
+
+
+def test_check_without_cost_measures_none(library: Library, tmp_path: Path) -> None:
+    done = ampd(tmp_path, "check", "--no-cost", "--json", "models/tiny/tiny.json")
+    assert json.loads(done.stdout)[0]["cost"] is None
+    assert "cost" not in ampd(tmp_path, "check", "--no-cost", "models/tiny/tiny.json").stdout
+
+
+def test_check_tells_programs_the_documented_keys_errors_included(
+    library: Library, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.nam").write_text("{")
+    (tmp_path / "ampd.toml").write_text("[osc]\nport = 9010\n")
+    files = ["models/tiny/tiny.json", "bad.nam", "rigs/drive.yaml", "ampd.toml"]
+    done = ampd(tmp_path, "check", "--json", *files)
+    assert done.returncode == 1
+    model, bad, rig, settings = json.loads(done.stdout)
+    assert [row["file"] for row in (model, bad, rig, settings)] == files
+    assert [row["ok"] for row in (model, bad, rig, settings)] == [True, False, True, True]
+    assert [row["kind"] for row in (model, bad, rig, settings)] == [
+        "model",
+        None,
+        "rig",
+        "settings",
+    ]
+    assert bad.keys() == {"file", "ok", "kind", "error"}
+    assert bad["error"].startswith("bad.nam: ")
+    help_text = ampd(tmp_path, "check", "--help").stdout
+    documented = set(re.findall(r"\w+", help_text[help_text.index("--json: each") :]))
+    for key in (*model, *bad, *rig, *settings, *model["cost"]):
+        assert key in documented, key
+
+
+def test_bench_goes_on_behind_a_bad_file_and_ends_in_code_1(
+    tmp_path: Path, library: Library
+) -> None:
+    (tmp_path / "bad.nam").write_text("{}")
+    done = ampd(tmp_path, "bench", "--json", "bad.nam", str(library.find_model("tiny")))
+    assert done.returncode == 1
+    assert [Path(row["file"]).name for row in json.loads(done.stdout)] == ["tiny.json"]
+    assert done.stderr.startswith("ampd: bad.nam: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_bench_tells_costs_for_people_and_for_programs(tmp_path: Path, library: Library) -> None:
     model = str(library.find_model("tiny"))
     done = ampd(tmp_path, "bench", "--json", "--block", "16", "--isa", "generic", model)
     (row,) = json.loads(done.stdout)
+    asked = (
+        "file family architecture block isa ns_per_sample times_real_time percent_of_period "
+        "mac_per_sample gmac_per_s peak_gmac_per_s fraction_of_peak"
+    )
+    assert set(asked.split()) == row.keys() - {"median_ns_per_sample"}
     assert (row["file"], row["family"], row["block"], row["isa"]) == (model, "ampd", 16, "generic")
     assert row["gmac_per_s"] == pytest.approx(
         row["mac_per_sample"] / row["ns_per_sample"], rel=0.01
@@ -206,8 +275,6 @@ def test_bench_tells_costs_for_people_and_for_programs(tmp_path: Path, library: 
     assert row["fraction_of_peak"] == pytest.approx(
         row["gmac_per_s"] / row["peak_gmac_per_s"], rel=0.01
     )
+    assert row["median_ns_per_sample"] >= row["ns_per_sample"]
+    assert row["times_real_time"] == pytest.approx(100 / row["percent_of_period"], rel=0.05)
     assert "tiny.json" in ampd(tmp_path, "bench", model).stdout
-    (tmp_path / "bad.nam").write_text("{}")
-    refused = ampd(tmp_path, "bench", "bad.nam")
-    assert refused.returncode == 1
-    assert "bad.nam: " in refused.stderr

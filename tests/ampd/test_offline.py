@@ -6,9 +6,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampd.bank import plan_rig
-from ampd.errors import AmpdError, AudioFileError, EngineError
+from ampd.errors import AudioFileError, EngineError
 from ampd.library import Library
-from ampd.offline import RenderJob, check, check_all, render
+from ampd.offline import RenderJob, render
 from tests.ampd.conftest import RATE_HZ, forward, model, write_model
 
 TOLERANCE = 2e-6  # of peak: float32 against float64 over the whole net
@@ -117,27 +117,3 @@ def test_truncated_model_is_named(library: Library, tmp_path: Path) -> None:
     path.write_text(library.find_model("tiny").read_text()[:500])
     with pytest.raises(EngineError, match=r"half\.json"):
         render(RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", path))
-
-
-def test_check_describes_what_is_good(library: Library) -> None:
-    text = check(library.find_model("tiny"), library)
-    assert text.startswith("model: residual_wavenet, 48000 Hz, causal, field 15 frames, latency 0")
-    assert check(library.rigs_path / "drive.yaml", library).startswith("rig: amp tiny, ")
-    assert check(library.rigs_path / "clean.yaml", library).startswith("rig: gain, ")
-
-
-def test_check_goes_on_behind_a_bad_file(library: Library, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.toml"
-    bad.write_text("[osc]\nport = 0.5\n")
-    typo = library.rigs_path / "typo.yaml"
-    typo.write_text("chain: [{gain: {gian_db: 1}}]")
-    rows = check_all([bad, typo, tmp_path / "gone.nam", library.find_model("tiny")], library)
-    assert [good for _, good, _ in rows] == [False, False, False, True]
-    assert "[osc] port is 0.5" in rows[0][2]
-    assert "gian_db" in rows[1][2]
-    assert "gone.nam" in rows[2][2]
-
-
-def test_check_refuses_a_folder_in_a_sentence(library: Library) -> None:
-    with pytest.raises(AmpdError, match="no such file"):
-        check(library.models_path, library)

@@ -21,6 +21,13 @@ std::string name_of(const Json& root) {
   return std::filesystem::path(root.file()).stem().string();
 }
 
+std::optional<double> loudness_of(const Json& root) {
+  if (!root.has("metadata")) return {};
+  const Json metadata = root.at("metadata");
+  if (!metadata.has("loudness") || !metadata.at("loudness").is_number()) return {};
+  return metadata.at("loudness").number();
+}
+
 /// 1e-5 of peak holds what float32 can lose many times over and no wrong weight.
 void self_test(const Json& root, const Model& model) {
   if (!root.has("self_test")) return;
@@ -85,6 +92,7 @@ ModelInfo describe(const Json& root, const std::string& family, const std::strin
   ModelInfo info;
   info.path = root.file();
   info.name = name_of(root);
+  info.loudness_db = loudness_of(root);
   info.family = family;
   info.architecture = architecture;
   return info;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -30,8 +31,9 @@ struct ModelInfo {
   int latency_frames = 0;
   int weight_count = 0;
   int mac_per_sample = 0;
-  bool has_quality = false;        ///< Net::set_quality chooses between sizes of the model
-  std::vector<std::string> knobs;  ///< of a net that was trained with them: [a-z0-9_], 0..1
+  std::optional<double> loudness_db;  ///< what the file's metadata claims: RMS of full scale
+  bool has_quality = false;           ///< Net::set_quality chooses between sizes of the model
+  std::vector<std::string> knobs;     ///< of a net that was trained with them: [a-z0-9_], 0..1
   std::vector<std::string> warnings;
 
   [[nodiscard]] int playing_rate_hz() const { return sample_rate_hz ? sample_rate_hz : 48000; }
