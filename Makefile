@@ -53,7 +53,8 @@ rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its 
 	@cmake --build build/rtsan
 	ctest --test-dir build/rtsan --output-on-failure --timeout 300
 
-bench: $(VENV)/.dev  ## one JSON line a figure: cost, OSC to audible, exactness, switches
+bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC to audible, switches
+	@$(BIN)/python -m tests.bench.engine
 	@$(BIN)/python -m tests.bench.model_cost
 	@$(BIN)/python -m tests.bench.osc_latency
 	@$(BIN)/python -m tests.bench.agreement
@@ -97,6 +98,11 @@ $(VENV)/.dev: $(VENV)/.tools pyproject.toml | $(VENV)/.demo
 	@echo "installing $(TORCH) and the development tools"
 	@$(PIP) $(TORCH)
 	@$(PIP) --no-build-isolation -e '.[train,dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing the rival that the engine is measured beside"
+	@$(PIP) --no-build-isolation -e '.[bench]'
 	@touch $@
 
 build/tests/.built: $(VENV)/.tools $(SOURCES) $(wildcard tests/engine/*)
