@@ -54,10 +54,14 @@ host_rate_hz, latency_frames, latency_ms, warnings; a rig has blocks; a model
 """
 
 BENCH = """\
-Thread CPU time of the bare model, warm, 61 rounds of 5 ms: the least is the
-code, the median is the code on this machine as busy as it was. 'of peak' is
-the share of what this core's multiply-add units do, measured between the same
-rounds.
+Thread CPU time of the bare model, warm, 61 rounds of 5 ms.
+
+  ns, median  a sample: the least round is the code, the median is the code on
+              this machine as busy as it was
+  x real      times as fast as real time
+  period      share of every period, which is a share of one core
+  peak        GMAC/s that this core's multiply-add units can do, measured
+              between the same rounds; 'of peak' is what the model reaches
 
 examples:
   ampd bench models/*/*.nam

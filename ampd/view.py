@@ -84,9 +84,14 @@ def _check_line(row: Settings | RigPassport | ModelPassport, file: str) -> str:
             f"{row.loudness_measured_dbfs:.1f}",
             f"{row.cost.percent_of_period:.2f}%" if row.cost else "",
         ]
+    return _aligned(cells, CHECK_COLUMNS, file)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int], file: str) -> str:
+    """Cells in columns, and the file behind them, where no length of its name moves one."""
     padded = [
         cell.rjust(width) if width > 0 else cell.ljust(-width)
-        for cell, width in zip(cells, CHECK_COLUMNS, strict=True)
+        for cell, width in zip(cells, widths, strict=True)
     ]
     return " ".join([*padded, "", file])
 
@@ -135,35 +140,28 @@ def _model_lines(row: ModelPassport, latency: list[tuple[str, str]]) -> list[tup
     return lines
 
 
+COST_COLUMNS = (7, 7, 6, 6, 6, 4, 7, -7, 5)
+COST_HEAD = "     ns  median x real period GMAC/s peak of peak kernels block  model"
+
+
 def show_costs(rows: Sequence[dict[str, Any]]) -> None:
     """A line a model: what it costs here."""
-    _table(
-        (
-            "ns/sample",
-            "median",
-            "x real time",
-            "of a period",
-            "GMAC/s",
-            "of peak",
-            "kernels",
-            "block",
-            "model",
-        ),
-        [
-            (
-                f"{row['ns_per_sample']:.1f}",
-                f"{row['median_ns_per_sample']:.1f}",
-                f"{row['times_real_time']:.0f}",
-                f"{row['percent_of_period']:.2f} %",
-                f"{row['gmac_per_s']:.1f}",
-                f"{row['fraction_of_peak']:.0%} of {row['peak_gmac_per_s']:.0f}",
-                row["isa"],
-                str(row["block"]),
-                Path(row["file"]).name,
-            )
-            for row in rows
-        ],
-    )
+    console = Console(highlight=False, soft_wrap=True)
+    if console.is_terminal:
+        console.print(COST_HEAD, style="dim")
+    for row in rows:
+        cells = [
+            f"{row['ns_per_sample']:.1f}",
+            f"{row['median_ns_per_sample']:.1f}",
+            f"{row['times_real_time']:.0f}",
+            f"{row['percent_of_period']:.2f}%",
+            f"{row['gmac_per_s']:.1f}",
+            f"{row['peak_gmac_per_s']:.0f}",
+            f"{row['fraction_of_peak']:.0%}",
+            row["isa"],
+            str(row["block"]),
+        ]
+        console.print(escape(_aligned(cells, COST_COLUMNS, Path(row["file"]).name)))
 
 
 def show_state(state: dict[str, Any]) -> None:

@@ -170,7 +170,7 @@ def tell_errors(files: Files) -> None:
             for error, trial in zip(errors, trials, strict=True)
             if (trial.is_recurrent, trial.source) == (is_recurrent, source)
         ]
-        kind, limit = ("recurrent", 1e-4) if is_recurrent else ("A1 and A2", 2e-6)
+        kind, limit = ("recurrent", 1e-4) if is_recurrent else ("WaveNet", 2e-6)
         figure = f"{kind}, {source} models, {isa}: error against float64, of peak"
         if not rows:
             skip(figure, "shared/model-corpus is absent")
