@@ -17,7 +17,7 @@ from ampd.command import SelectRig, SetGlobal, SetParam, StepRig
 from ampd.errors import AmpdError, CommandError, EngineError
 from ampd.library import Library
 from ampd.session import Engine, Session
-from ampd.state import Change, Faulted, JackState
+from ampd.state import Change, Event, Faulted, JackState
 from tests.ampd.conftest import RATE_HZ, opened, write_model
 
 SECOND = RATE_HZ
@@ -462,7 +462,12 @@ def test_command_that_is_cancelled_as_its_answer_comes_ends(library: Library) ->
         async with opened(library) as (session, _):
             await session.execute(SelectRig("clean"))
             task = asyncio.create_task(session.execute(SetParam("gain/gain_db", 1.0)))
-            session.subscribe(lambda event: isinstance(event, Change) and task.cancel())
+
+            def cancel(event: Event) -> None:
+                if isinstance(event, Change):
+                    task.cancel()
+
+            session.subscribe(cancel)
             await asyncio.wait([task])
             assert task.cancelled()
 
