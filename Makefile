@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test run check rtsan bench format clean
+.PHONY: help demo test run check rtsan test-arm bench bench-arm format clean
 
 PYTHON ?= python3
 # Its own line, because a bare `torch` may pull a CUDA build of several GB. On a machine without a
@@ -16,6 +16,7 @@ ARGS ?=
 APT_PACKAGES := g++ cmake ninja-build python3-venv python3-dev nlohmann-json3-dev doctest-dev \
 	libjack-jackd2-dev jackd2 liblo-tools
 RTSAN_PACKAGES := clang-22 libclang-rt-22-dev llvm-22
+ARM_PACKAGES := g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +24,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml $(shell find ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## play a guitar through the daemon, switch rigs, record it (DI=my.wav: yours)
 	@$(BIN)/python -m tests.demo.demo $(if $(DI),--di "$(DI)")
@@ -53,11 +54,20 @@ rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its 
 	@cmake --build build/rtsan
 	ctest --test-dir build/rtsan --output-on-failure --timeout 300
 
+test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qemu
+	@cmake --build build/arm
+	ctest --test-dir build/arm --output-on-failure --timeout 1800 -j $(shell nproc)
+
 bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC to audible, switches
 	@$(BIN)/python -m tests.bench.engine
 	@$(BIN)/python -m tests.bench.model_cost
 	@$(BIN)/python -m tests.bench.osc_latency
 	@$(BIN)/python -m tests.bench.agreement
+
+bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an estimate by llvm-mca
+	$(call install_packages,llvm-22)
+	@cmake --build build/arm --target one_block
+	@$(PYTHON) -m tests.bench.arm_estimate build/arm/tests/one_block
 
 format: $(VENV)/.dev  ## rewrite the sources in the one style
 	$(BIN)/ruff format .
@@ -103,6 +113,14 @@ $(VENV)/.dev: $(VENV)/.tools pyproject.toml | $(VENV)/.demo
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "installing the rival that the engine is measured beside"
 	@$(PIP) --no-build-isolation -e '.[bench]'
+	@touch $@
+
+build/arm/.configured: $(VENV)/.apt ampd/engine/aarch64.cmake
+	$(call install_packages,$(ARM_PACKAGES))
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/arm -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/ampd/engine/aarch64.cmake" \
+	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/arm.log 2>&1 || { cat build/arm.log; exit 1; }
 	@touch $@
 
 build/tests/.built: $(VENV)/.tools $(SOURCES) $(wildcard tests/engine/*)

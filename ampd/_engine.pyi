@@ -107,7 +107,7 @@ class Engine:
 
     threaded False: no warm thread; service() runs between offline blocks (deterministic).
     safety False: the output is taken before the safety stage (tests).
-    isa: "auto" | "scalar" | "generic" | "avx2" | "avx512"
+    isa: "auto" | "scalar" | "generic" | "neon" | "avx2" | "avx512"
     """
 
     def __init__(

@@ -63,13 +63,15 @@ class FtzGuard {
   static void write(Word word) noexcept AMP_RT { _mm_setcsr(word); }
 #elif defined(__aarch64__)
   using Word = uint64_t;
-  static constexpr Word kFlags = 1ULL << 24;  // FZ
+  static constexpr Word kFlags = 1ULL << 24;  // FZ: operands and results
   static Word read() noexcept AMP_RT {
     Word word = 0;
-    asm volatile("mrs %0, fpcr" : "=r"(word));
+    asm volatile("mrs %0, fpcr" : "=r"(word)::"memory");
     return word;
   }
-  static void write(Word word) noexcept AMP_RT { asm volatile("msr fpcr, %0" ::"r"(word)); }
+  static void write(Word word) noexcept AMP_RT {
+    asm volatile("msr fpcr, %0" ::"r"(word) : "memory");
+  }
 #else
   using Word = uint32_t;
   static constexpr Word kFlags = 0;

@@ -275,10 +275,18 @@ TEST_CASE("the sound does not depend on the host's block length") {
 }
 
 TEST_CASE("the audio thread flushes denormals while it runs and not after") {
+  const volatile float tiny = 1e-39F;
+  const volatile float small = 2e-38F;
   CHECK_FALSE(FtzGuard::active());
+  CHECK(tiny * 1e9F > 0);
+  CHECK(small * 0.1F > 0);
   {
     const FtzGuard guard;
     CHECK(FtzGuard::active());
+    const volatile float from_tiny = tiny * 1e9F;
+    const volatile float from_small = small * 0.1F;
+    CHECK(from_tiny == 0);
+    CHECK(from_small == 0);
   }
   CHECK_FALSE(FtzGuard::active());
 }

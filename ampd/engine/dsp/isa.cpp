@@ -17,6 +17,10 @@ extern const Kernels kTable;
 namespace avx512 {
 extern const Kernels kTable;
 }
+#elif defined(AMP_NEON)
+namespace neon {
+extern const Kernels kTable;
+}
 #endif
 
 std::vector<Isa> available_isas() {
@@ -29,6 +33,8 @@ std::vector<Isa> available_isas() {
         __builtin_cpu_supports("avx512vl"))
       isas.push_back(Isa::kAvx512);
   }
+#elif defined(AMP_NEON)
+  isas.push_back(Isa::kNeon);  // every aarch64 has it
 #endif
   return isas;
 }
@@ -43,6 +49,8 @@ std::string_view isa_name(Isa isa) {
       return "scalar";
     case Isa::kGeneric:
       return "generic";
+    case Isa::kNeon:
+      return "neon";
     case Isa::kAvx2:
       return "avx2";
     case Isa::kAvx512:
@@ -81,6 +89,8 @@ const Kernels& kernels(Isa isa) {
 #if defined(AMP_X86)
   if (isa == Isa::kAvx512) return avx512::kTable;
   if (isa == Isa::kAvx2) return avx2::kTable;
+#elif defined(AMP_NEON)
+  if (isa == Isa::kNeon) return neon::kTable;
 #endif
   static_cast<void>(isa);
   return generic::kTable;

@@ -8,8 +8,9 @@
 
 namespace amp::dsp {
 
-/// Instruction sets that kernels are built for, slowest first. kScalar is the float64 truth.
-enum class Isa : uint8_t { kScalar, kGeneric, kAvx2, kAvx512 };
+/// Instruction sets that kernels are built for, slowest first. kScalar is the float64 truth,
+/// kGeneric plain C++: vectors of four in what every machine of the architecture has.
+enum class Isa : uint8_t { kScalar, kGeneric, kNeon, kAvx2, kAvx512 };
 
 /// Those that this machine can run, slowest first. Thread: any.
 std::vector<Isa> available_isas();

@@ -33,7 +33,8 @@ class Ramp {
   }
 
   [[nodiscard]] float current() const noexcept AMP_RT {
-    return target_ - step_ * static_cast<float>(left_frames_);
+    // Exact in double: contracted to one multiply-add or not, it rounds once and to the same bits.
+    return static_cast<float>(target_ - static_cast<double>(step_) * left_frames_);
   }
   [[nodiscard]] float target() const noexcept AMP_RT { return target_; }
   [[nodiscard]] bool moving() const noexcept AMP_RT { return left_frames_ > 0; }

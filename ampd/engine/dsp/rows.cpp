@@ -16,6 +16,10 @@ extern const RowKernels<float> kRowTable;
 namespace avx512 {
 extern const RowKernels<float> kRowTable;
 }
+#elif defined(AMP_NEON)
+namespace neon {
+extern const RowKernels<float> kRowTable;
+}
 #endif
 
 namespace {
@@ -91,6 +95,8 @@ const RowKernels<float>& row_kernels(Isa isa) {
 #if defined(AMP_X86)
   if (isa == Isa::kAvx512) return avx512::kRowTable;
   if (isa == Isa::kAvx2) return avx2::kRowTable;
+#elif defined(AMP_NEON)
+  if (isa == Isa::kNeon) return neon::kRowTable;
 #endif
   static_cast<void>(isa);
   return generic::kRowTable;

@@ -1,0 +1,5 @@
+#define AMP_ISA neon
+#define AMP_LANES 4
+#include "kernels.inl"
+
+#include "rows.inl"
