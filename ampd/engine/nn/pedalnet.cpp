@@ -11,7 +11,7 @@ template <class Number>
 struct Layer {
   RowConv<Number> conv;
   RowConv<Number> out;
-  std::vector<Number> mix;
+  Rows<Number> mix;
 };
 
 template <class Number>
@@ -113,12 +113,12 @@ class PedalNet final : public Net {
   int width_;
   RowConv<Number> input_;
   std::vector<Layer<Number>> layers_;
-  std::vector<Number> in_;
-  std::vector<Number> stream_;
-  std::vector<Number> sum_;
-  std::vector<Number> z_;
-  std::vector<Number> added_;
-  std::vector<Number> head_;
+  Rows<Number> in_;
+  Rows<Number> stream_;
+  Rows<Number> sum_;
+  Rows<Number> z_;
+  Rows<Number> added_;
+  Rows<Number> head_;
 };
 
 ModelInfo measure(ModelInfo info, const PedalNetSpec& spec) {

@@ -1,21 +1,56 @@
 #pragma once
 
 #include <algorithm>
+#include <new>
 #include <vector>
 
 #include "../dsp/rows.hpp"
 
 namespace amp::nn {
 
+template <class T>
+struct RowAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlign{dsp::kRowBytes};
+
+  RowAllocator() = default;
+  template <class U>
+  explicit RowAllocator(const RowAllocator<U>&) noexcept {}
+
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlign)); }
+  void deallocate(T* values, size_t) noexcept { ::operator delete(values, kAlign); }
+  bool operator==(const RowAllocator&) const = default;
+};
+
+/// What row kernels read and write: begins where dsp::kRowBytes wants it.
+template <class Number>
+using Rows = std::vector<Number, RowAllocator<Number>>;
+
 /// `values` in runs of `channels`, each run padded with zeros as the row kernels want it.
 template <class Number>
-std::vector<Number> pad_rows(const std::vector<float>& values, int channels) {
+Rows<Number> pad_rows(const std::vector<float>& values, int channels) {
   const auto run = static_cast<size_t>(channels);
   const auto width = static_cast<size_t>(dsp::padded(channels));
-  std::vector<Number> rows(values.size() / run * width);
+  Rows<Number> rows(values.size() / run * width);
   for (size_t i = 0; i < values.size(); ++i)
     rows[i / run * width + i % run] = static_cast<Number>(values[i]);
   return rows;
+}
+
+/// A matrix [rows][gate][hidden] of a recurrent layer in the tiles of RecurrentArgs, which have
+/// `tile_rows` rows; those that are more are zero.
+template <class Number>
+Rows<Number> tile_rows(const std::vector<float>& matrix, int gates, int hidden, int tile_rows) {
+  const auto units = static_cast<size_t>(hidden);
+  const auto run = static_cast<size_t>(dsp::kRowPad);
+  const auto row = static_cast<size_t>(gates);
+  Rows<Number> tiles(static_cast<size_t>(dsp::padded(hidden) * tile_rows) * row);
+  for (size_t i = 0; i < matrix.size(); ++i) {
+    const size_t unit = i % units;
+    const size_t at = unit / run * static_cast<size_t>(tile_rows) * row + i / units;
+    tiles[at * run + unit % run] = static_cast<Number>(matrix[i]);
+  }
+  return tiles;
 }
 
 /// The last rows that a dilated convolution heard. Each is written twice, one length apart, so that
@@ -73,8 +108,8 @@ class RowRing {
   int at_ = 0;
   int newest_ = 0;
   int rest_at_ = 0;
-  std::vector<Number> rows_;
-  std::vector<Number> rest_;
+  Rows<Number> rows_;
+  Rows<Number> rest_;
 };
 
 /// A convolution with its past, in the number type that it is played in; one tap is a dense layer.
@@ -88,7 +123,8 @@ class RowConv {
         ins_(ins),
         taps_(taps),
         dilation_(dilation),
-        weight_(pad_rows<Number>(weight, run)),
+        is_dot_(taps == 1 && run == 1 && bias.size() == 1),
+        weight_(pad_rows<Number>(weight, is_dot_ ? ins : run)),
         bias_(pad_rows<Number>(bias, run)),
         ring_(ins, taps > 1 ? (taps - 1) * dilation : 0) {}
 
@@ -99,16 +135,17 @@ class RowConv {
 
   /// out = bias + weight * in: rows of width().
   void run(const Number* in, Number* out, int frames) noexcept AMP_RT {
-    for (int t = 0; t < frames; ++t) std::copy_n(bias_.data(), width(), out + t * width());
     if (taps_ > 1) ring_.push(in, frames);
+    const auto play = is_dot_ ? kernels_.dot : kernels_.multiply;
     for (int k = 0; k < taps_; ++k)
-      kernels_.multiply({.frames = frames,
-                         .ins = ins_,
-                         .width = width(),
-                         .in = taps_ > 1 ? ring_.back((taps_ - 1 - k) * dilation_) : in,
-                         .in_stride = ring_.width(),
-                         .weight = weight_.data() + static_cast<ptrdiff_t>(k) * ins_ * width(),
-                         .out = out});
+      play({.frames = frames,
+            .ins = ins_,
+            .width = width(),
+            .in = taps_ > 1 ? ring_.back((taps_ - 1 - k) * dilation_) : in,
+            .in_stride = ring_.width(),
+            .weight = weight_.data() + static_cast<ptrdiff_t>(k) * ins_ * width(),
+            .bias = k == 0 ? bias_.data() : nullptr,
+            .out = out});
   }
 
   [[nodiscard]] int width() const noexcept AMP_RT { return static_cast<int>(bias_.size()); }
@@ -121,8 +158,9 @@ class RowConv {
   int ins_;
   int taps_;
   int dilation_;
-  std::vector<Number> weight_;
-  std::vector<Number> bias_;
+  bool is_dot_;
+  Rows<Number> weight_;
+  Rows<Number> bias_;
   RowRing<Number> ring_;
 };
 

@@ -47,12 +47,13 @@ class PlayingRecurrent final : public Playing<Number> {
  public:
   PlayingRecurrent(const RecurrentLayer& layer, const dsp::RowKernels<Number>& kernels)
       : kernel_(layer.is_gru ? kernels.gru : kernels.lstm),
+        ins_(layer.ins),
         hidden_(layer.hidden),
         width_(dsp::padded(layer.hidden)),
-        input_(layer.ins, 1, 1, layer.weight, layer.bias, layer.hidden, kernels),
-        weight_(pad_rows<Number>(layer.recurrent, layer.hidden)),
+        bias_(tiles(layer, layer.bias, 1)),
+        input_(tiles(layer, layer.weight, layer.ins)),
+        weight_(tiles(layer, layer.recurrent, dsp::even(layer.hidden))),
         inner_(pad_rows<Number>(layer.inner, layer.hidden)),
-        gates_(static_cast<size_t>(input_.width()) * kMaxFrames),
         rest_h_(pad_rows<Number>(layer.h, layer.hidden)),
         rest_c_(pad_rows<Number>(layer.c, layer.hidden)) {
     rest_h_.resize(static_cast<size_t>(width_));
@@ -62,13 +63,16 @@ class PlayingRecurrent final : public Playing<Number> {
   }
 
   void run(const Number* in, Number* out, int frames) noexcept AMP_RT override {
-    input_.run(in, gates_.data(), frames);
     kernel_({.frames = frames,
+             .ins = ins_,
              .hidden = hidden_,
              .width = width_,
-             .gates = gates_.data(),
+             .in = in,
+             .in_stride = dsp::padded(ins_),
+             .bias = bias_.data(),
+             .input = input_.data(),
              .weight = weight_.data(),
-             .bias = inner_.data(),
+             .inner = inner_.data(),
              .start = h_.data(),
              .cell = c_.data(),
              .out = out});
@@ -86,22 +90,28 @@ class PlayingRecurrent final : public Playing<Number> {
   }
 
   [[nodiscard]] size_t bytes() const noexcept override {
-    return input_.bytes() +
-           (weight_.size() + inner_.size() + gates_.size() + 4 * h_.size()) * sizeof(Number);
+    return (bias_.size() + input_.size() + weight_.size() + inner_.size() + 4 * h_.size()) *
+           sizeof(Number);
   }
 
  private:
+  static Rows<Number> tiles(const RecurrentLayer& layer, const std::vector<float>& matrix,
+                            int rows) {
+    return tile_rows<Number>(matrix, layer.is_gru ? 3 : 4, layer.hidden, rows);
+  }
+
   void (*kernel_)(const dsp::RecurrentArgs<Number>&) noexcept AMP_RT;
+  int ins_;
   int hidden_;
   int width_;
-  RowConv<Number> input_;
-  std::vector<Number> weight_;
-  std::vector<Number> inner_;
-  std::vector<Number> gates_;
-  std::vector<Number> rest_h_;
-  std::vector<Number> rest_c_;
-  std::vector<Number> h_;
-  std::vector<Number> c_;
+  Rows<Number> bias_;
+  Rows<Number> input_;
+  Rows<Number> weight_;
+  Rows<Number> inner_;
+  Rows<Number> rest_h_;
+  Rows<Number> rest_c_;
+  Rows<Number> h_;
+  Rows<Number> c_;
 };
 
 template <class Number>
@@ -161,8 +171,8 @@ class PlayingPoint final : public Playing<Number> {
   Kind kind_;
   int channels_;
   int width_;
-  std::vector<Number> scale_;
-  std::vector<Number> shift_;
+  Rows<Number> scale_;
+  Rows<Number> shift_;
 };
 
 template <class Number>
@@ -253,7 +263,7 @@ class StackNet final : public Net {
   int row_;
   std::vector<std::unique_ptr<Playing<Number>>> layers_;
   std::vector<int> widths_;
-  std::array<std::vector<Number>, 2> rows_;
+  std::array<Rows<Number>, 2> rows_;
   std::array<float, kMostKnobs> knobs_{};
 };
 
