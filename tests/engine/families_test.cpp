@@ -346,3 +346,31 @@ TEST_CASE("an embedded batch tells a net that was damaged") {
   document["layers"][1]["weights"][0][2][0] = 0.7;
   CHECK(refusal(document).starts_with("the self-test differs by"));
 }
+
+TEST_CASE("a batch with knobs cannot be played, and a warning says so") {
+  json document = keras_model(Cell(false, 2, 8, 1));
+  CHECK(load(document)->info.warnings.empty());
+  document["input_batch"] = {{0.1, 0.5}, {0.2, 0.5}};
+  document["output_batch"] = {0.1, 0.2};
+  const std::vector<std::string> warnings = load(document)->info.warnings;
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].starts_with("the self-test is not run"));
+}
+
+TEST_CASE("an LSTM in a container settles for half a second of the container's rate") {
+  Cell cell(false, 1, 4, 3);
+  cell.bias_ih[3] = -9;  // the last unit takes in little
+  cell.bias_ih[7] = 12;  // and forgets nothing, so that the length of the silence is heard
+  json inner = nam_lstm_model(cell);
+  inner.erase("sample_rate");
+  const json around{{"version", "0.7.0"},
+                    {"architecture", "SlimmableContainer"},
+                    {"config", {{"submodels", {{{"max_value", 1.0}, {"model", inner}}}}}},
+                    {"weights", json::array()},
+                    {"sample_rate", 48000}};
+  const std::vector<float> expected = plain(cell, noise(kFrames, 7), 24000, false);
+  const auto net = load(around)->make_net(dsp::Isa::kScalar);
+  CHECK(largest_difference(run(*net, noise(kFrames, 7), 64), expected) <= 1e-5F * peak(expected));
+  const auto alone = load(inner)->make_net(dsp::Isa::kScalar);
+  CHECK(largest_difference(run(*alone, noise(kFrames, 7), 64), expected) > 1e-3F);
+}

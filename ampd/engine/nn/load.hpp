@@ -17,8 +17,9 @@ std::shared_ptr<const Model> load_native(const Json& root);
 std::shared_ptr<const Model> load_nam(const Json& root);
 
 /// NAM, architecture "LSTM": starts from the file's own state and half a second of silence, as
-/// NeuralAmpModelerCore does. Its version was found to be right. Raises LoadError.
-std::shared_ptr<const Model> load_nam_lstm(const Json& root);
+/// NeuralAmpModelerCore does. `info` is what was read of the file, with the rate of the model
+/// around it where there is one. Raises LoadError.
+std::shared_ptr<const Model> load_nam_lstm(const Json& root, ModelInfo info);
 
 /// RTNeural's keras JSON, as AIDA-X plays it. Raises LoadError.
 std::shared_ptr<const Model> load_rtneural(const Json& root);

@@ -50,9 +50,7 @@ RecurrentLayer take_layer(const float*& at, size_t ins, size_t hidden) {
 
 }  // namespace
 
-std::shared_ptr<const Model> load_nam_lstm(const Json& root) {
-  ModelInfo info = describe(root, "nam", "lstm");
-  info.sample_rate_hz = read_sample_rate(root, info);
+std::shared_ptr<const Model> load_nam_lstm(const Json& root, ModelInfo info) {
   const Shape shape = read_shape(root.at("config"));
   const std::vector<float> weights = root.at("weights").floats(shape.count());
   StackSpec spec;

@@ -10,7 +10,7 @@ namespace {
 constexpr int kMostDepth = 8;
 
 std::shared_ptr<const Model> load_lstm(NamFile& file) {
-  return load_nam_lstm(file.root);
+  return load_nam_lstm(file.root, file.info);
 }
 
 struct Architecture {
