@@ -16,7 +16,7 @@ constexpr int padded(int channels) {
 
 /// Rows and weights that begin at a multiple of so many bytes are read without crossing a cache
 /// line, which is twice as fast in wide vectors.
-inline constexpr size_t kRowBytes = 64;
+inline constexpr int kRowBytes = 64;
 
 /// Rows of a recurrent layer's weights: an even number, so that they are summed in pairs.
 constexpr int even(int hidden) {
