@@ -198,15 +198,23 @@ class JackHost:
     def ports(self) -> list[PortInfo]: ...
     def connect(self, source: str, destination: str) -> None: ...
     def disconnect(self, source: str, destination: str) -> None: ...
+    def set_latency(self, frames: int) -> None:
+        """Tell the server that the outputs lag the input by so many frames; 0 after open."""
 
 def inspect_model(path: str) -> ModelInfo:
     """Read, validate and self-test a model file. Raises LoadError."""
 
 def render_model(
-    path: str, signal: NDArray[np.float32], block_frames: int = 64, isa: str = "auto"
+    path: str,
+    signal: NDArray[np.float32],
+    block_frames: int = 64,
+    isa: str = "auto",
+    sample_rate_hz: int = 0,
 ) -> NDArray[np.float32]:
     """The bare net from the state that the model starts from, its knobs at 0.5: (frames,) in,
-    (frames,) out. Raises LoadError."""
+    (frames,) out. Where sample_rate_hz is not the model's rate it is resampled in and out, and
+    the output lies on the input: the latency is cut. 0: the signal is at the model's rate,
+    whatever that is. Raises LoadError."""
 
 @final
 class Cost:

@@ -91,7 +91,7 @@ class Observer:
         self.wanted_slot = self.heard_slot = -1
         self.switching = False
         values = dict(zip(self._global_paths, globals_on, strict=True))
-        self.update(sample_rate_hz=sample_rate_hz, isa=isa, globals=values)
+        self.update(sample_rate_hz=sample_rate_hz, isa=isa, globals=values, latency_frames=0)
 
     # --- answers --------------------------------------------------------------------------------
 
@@ -161,7 +161,6 @@ class Observer:
         self.update(
             wanted_rig=name,
             values=dict(built.values),
-            latency_frames=built.latency_frames,
             warnings=built.warnings,
         )
         self.emit(Change("rig", name))
@@ -171,10 +170,12 @@ class Observer:
     def _audible(self, report: Report) -> None:
         self.heard_slot = report.slot
         name = self._bank.name_of(report.slot)
+        built = self._bank.get(report.slot)
+        latency_frames = built.latency_frames if built else self.state.latency_frames
         frames = max(0, report.frame - self._asked_frame)
         milliseconds = round(1000.0 * frames / self.state.sample_rate_hz, 3)
         switch = Switch(self._switch_from, name, milliseconds, "crossfade")
-        self.update(rig=name, last_switch=switch)
+        self.update(rig=name, latency_frames=latency_frames, last_switch=switch)
         self.settled.set()
         self.emit(Swapped(switch))
 

@@ -73,7 +73,7 @@ class State:
     rigs: tuple[RigEntry, ...] = ()  # in program order
     sample_rate_hz: int = 0  # of the engine
     isa: str = ""
-    latency_frames: int = 0
+    latency_frames: int = 0  # of the rig that is heard, told to JACK too
     warnings: tuple[str, ...] = ()  # about the wanted rig
     jack: JackState = field(default_factory=JackState)
     load: LoadState = field(default_factory=LoadState)

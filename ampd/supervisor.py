@@ -101,6 +101,7 @@ class Supervisor:
         self._watch: asyncio.Task[None] | None = None
         self._call: tuple[str, float] | None = None  # libjack call under way, and since when
         self._linked: set[Link] = set()
+        self._latency_frames = 0  # as the server knows it
         self._said = ""
 
     def start(self) -> None:
@@ -154,6 +155,7 @@ class Supervisor:
         engine = self._in_loop(self._session.attach_host(rate))
         self._libjack("activate", lambda: host.activate(engine))
         self._linked.clear()
+        self._latency_frames = 0
         cycles, moved_s, looked_s = -1, time.monotonic(), 0.0
         while not self._stop.wait(LOOK_S):
             now = time.monotonic()
@@ -163,6 +165,7 @@ class Supervisor:
                 cycles, moved_s = host.cycles, now
             elif now - moved_s > HANG_S:
                 return f"the server has not run a cycle for {HANG_S:g} s"
+            self._tell_latency(host)
             if now - looked_s >= PORTS_S:
                 looked_s = now
                 if self._libjack("sample_rate", lambda: host.sample_rate_hz) != rate:
@@ -211,6 +214,17 @@ class Supervisor:
             f"{jack.period_frames} frames, {'real-time' if jack.realtime else 'NOT real-time'}"
         )
         self._report(jack)
+
+    def _tell_latency(self, host: JackHost) -> None:
+        """The server learns the latency of the rig that is heard."""
+        frames = self._session.state.latency_frames
+        if frames == self._latency_frames:
+            return
+        self._latency_frames = frames
+        try:
+            self._libjack("set_latency", lambda: host.set_latency(frames))
+        except JackError as error:
+            log.warning(str(error))
 
     def _libjack(self, name: str, call: Callable[[], T]) -> T:
         self._call = (name, time.monotonic())

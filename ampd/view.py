@@ -175,6 +175,11 @@ def show_state(state: dict[str, Any]) -> None:
     rows = [("rig", " ".join([rig, *(word.upper() for word in on)])), ("values", values)]
     rows.append(("JACK", _jack_line(jack)))
     rows += [("", f"{source} -> {destination}") for source, destination in jack["links"]]
+    if state["latency_frames"]:
+        latency_ms = 1000.0 * state["latency_frames"] / state["sample_rate_hz"]
+        rows.append(
+            ("latency", f"{state['latency_frames']} frames ({latency_ms:.2f} ms), the rig's")
+        )
     if jack["state"] == "running":
         rows.append(
             (

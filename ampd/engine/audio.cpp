@@ -162,7 +162,8 @@ void Audio::take_deliveries() noexcept AMP_RT {
 /// frames a callback.
 void Audio::catch_up() noexcept AMP_RT {
   const int64_t now = frame();
-  if (now - next_position_ > History::kFrames / 2) next_position_ = now - kMaxFrames;
+  if (now - next_position_ > History::kFrames / 2)
+    next_position_ = next_.chain->grid_before(now - kMaxFrames, next_position_);
   std::array<float, kMaxFrames> heard;
   while (next_position_ < now && catch_up_budget_ > 0) {
     const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, now - next_position_));

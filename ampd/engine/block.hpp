@@ -68,6 +68,10 @@ class Block {
   /// Frames of past input on which the output depends.
   [[nodiscard]] virtual int memory_frames() const noexcept AMP_RT { return 0; }
 
+  /// Where the output depends on the position in the sound too, as a resampler's does, it does so
+  /// modulo this many frames; a reset stands for position 0.
+  [[nodiscard]] virtual int grid_frames() const noexcept AMP_RT { return 1; }
+
   /// Heap that it holds, in bytes.
   [[nodiscard]] virtual size_t memory_bytes() const noexcept { return 0; }
 };

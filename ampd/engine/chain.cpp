@@ -1,6 +1,7 @@
 #include "chain.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 namespace amp {
@@ -67,16 +68,17 @@ Chain::Chain(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa, bool block_dc
       targets_.emplace_back(&block, static_cast<int>(p));
     memory_frames_ += block.memory_frames() - (block.memory_frames() > 0 ? 1 : 0);
     latency_frames_ += block.latency_frames();
+    grid_frames_ = std::lcm(grid_frames_, block.grid_frames());
   }
   models_ = std::move(context.models);
   delay_.resize(static_cast<size_t>(latency_frames_));
   block_dc_ = block_dc && !models_.empty();
-  recall(true);
   learn_rest();
 }
 
 /// A model's offset is known before it plays, so that it does not thump when it comes in.
 void Chain::learn_rest() {
+  reset();
   std::array<std::array<float, kMaxFrames>, 2> out{};
   run_blocks({out[0].data(), out[1].data(), nullptr}, kMaxFrames);
   if (is_sound(out[0].data(), kMaxFrames) && is_sound(out[1].data(), kMaxFrames))
@@ -136,9 +138,9 @@ void Chain::recall(bool jump) noexcept AMP_RT {
 }
 
 void Chain::reset() noexcept AMP_RT {
+  recall(true);  // first: what a model in several sizes resets is the size that is wanted
   for (const auto& block : blocks_) block->reset();
   std::fill(delay_.begin(), delay_.end(), 0.0F);
-  recall(true);
   for (size_t c = 0; c < dc_.size(); ++c) dc_[c].reset(rest_[c]);
   last_ = {};
   faulted_ = false;

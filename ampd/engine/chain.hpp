@@ -48,6 +48,12 @@ class Chain {
   [[nodiscard]] int memory_frames() const noexcept AMP_RT { return memory_frames_; }
   [[nodiscard]] int latency_frames() const noexcept AMP_RT { return latency_frames_; }
 
+  /// The last position up to `position` that lies whole grids (Block::grid_frames) from `from`:
+  /// input may be left out between the two, and a chain may be reset where `from` is 0.
+  [[nodiscard]] int64_t grid_before(int64_t position, int64_t from) const noexcept AMP_RT {
+    return position - (position - from) % grid_frames_;
+  }
+
   /// Take a value, clamped to its range, and return what was taken. index < params().size().
   float set(int index, float value, bool jump) noexcept AMP_RT;
   [[nodiscard]] int param_count() const noexcept AMP_RT { return static_cast<int>(params_.size()); }
@@ -55,7 +61,8 @@ class Chain {
   /// All values back to the rig's own.
   void recall(bool jump) noexcept AMP_RT;
 
-  /// Silence behind, the rig's own values, no fault.
+  /// Silence behind, the rig's own values, no fault. Where the next frame's position is one of
+  /// grid_before, the chain will sound as if it had always played.
   void reset() noexcept AMP_RT;
 
   /// in: `frames` finite samples, 1..kMaxFrames; out must not overlap it. If a block gives a sample
@@ -85,6 +92,7 @@ class Chain {
   size_t delay_at_ = 0;
   int memory_frames_ = 1;
   int latency_frames_ = 0;
+  int grid_frames_ = 1;
   dsp::Ramp input_gain_;
   dsp::Ramp mix_;
   dsp::Ramp output_left_;

@@ -10,39 +10,40 @@
 namespace amp {
 namespace {
 
-#define AMP_JACK_FUNCTIONS(X) \
-  X(set_error_function)       \
-  X(set_info_function)        \
-  X(client_open)              \
-  X(client_close)             \
-  X(get_client_name)          \
-  X(activate)                 \
-  X(deactivate)               \
-  X(set_process_callback)     \
-  X(set_buffer_size_callback) \
-  X(set_xrun_callback)        \
-  X(set_latency_callback)     \
-  X(set_thread_init_callback) \
-  X(on_shutdown)              \
-  X(on_info_shutdown)         \
-  X(get_sample_rate)          \
-  X(get_buffer_size)          \
-  X(is_realtime)              \
-  X(port_register)            \
-  X(port_get_buffer)          \
-  X(port_get_latency_range)   \
-  X(port_set_latency_range)   \
-  X(port_by_name)             \
-  X(port_flags)               \
-  X(port_type)                \
-  X(port_get_all_connections) \
-  X(get_ports)                \
-  X(connect)                  \
-  X(disconnect)               \
-  X(free)                     \
-  X(midi_get_event_count)     \
-  X(midi_event_get)           \
-  X(midi_clear_buffer)        \
+#define AMP_JACK_FUNCTIONS(X)  \
+  X(set_error_function)        \
+  X(set_info_function)         \
+  X(client_open)               \
+  X(client_close)              \
+  X(get_client_name)           \
+  X(activate)                  \
+  X(deactivate)                \
+  X(set_process_callback)      \
+  X(set_buffer_size_callback)  \
+  X(set_xrun_callback)         \
+  X(set_latency_callback)      \
+  X(set_thread_init_callback)  \
+  X(on_shutdown)               \
+  X(on_info_shutdown)          \
+  X(get_sample_rate)           \
+  X(get_buffer_size)           \
+  X(is_realtime)               \
+  X(port_register)             \
+  X(port_get_buffer)           \
+  X(recompute_total_latencies) \
+  X(port_get_latency_range)    \
+  X(port_set_latency_range)    \
+  X(port_by_name)              \
+  X(port_flags)                \
+  X(port_type)                 \
+  X(port_get_all_connections)  \
+  X(get_ports)                 \
+  X(connect)                   \
+  X(disconnect)                \
+  X(free)                      \
+  X(midi_get_event_count)      \
+  X(midi_event_get)            \
+  X(midi_clear_buffer)         \
   X(midi_event_reserve)
 
 /// The functions of libjack, looked up by name: the engine starts on machines without it.
@@ -166,6 +167,7 @@ void JackHost::open(const std::string& client_name, const std::string& server_na
   lost_ = false;
   cycles_ = 0;
   xruns_ = 0;
+  latency_frames_ = 0;
   jack_client_t* const client = as_client(client_);
   period_frames_ = static_cast<int>(jack().get_buffer_size(client));
   jack().set_process_callback(client, Callbacks::process, this);
@@ -270,6 +272,13 @@ void JackHost::disconnect(const std::string& source, const std::string& destinat
   if (client_ == nullptr ||
       jack().disconnect(as_client(client_), source.c_str(), destination.c_str()) != 0)
     throw JackError("cannot disconnect " + source + " from " + destination + ".");
+}
+
+void JackHost::set_latency(int frames) {
+  latency_frames_ = frames;
+  if (client_ == nullptr || jack().recompute_total_latencies(as_client(client_)) != 0)
+    throw JackError("the JACK server did not take the latency of " + std::to_string(frames) +
+                    " frames.");
 }
 
 int JackHost::run(uint32_t frames) noexcept AMP_RT {

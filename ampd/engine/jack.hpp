@@ -56,6 +56,9 @@ class JackHost {
   [[nodiscard]] std::vector<JackPort> ports() const;
   void connect(const std::string& source, const std::string& destination);
   void disconnect(const std::string& source, const std::string& destination);
+  /// The outputs lag the input by so many frames, 0 after open: the server is told, who tells all
+  /// clients. Raises JackError.
+  void set_latency(int frames);
 
  private:
   struct Callbacks;  ///< what libjack calls

@@ -1,6 +1,9 @@
 #include "offline.hpp"
 
 #include <algorithm>
+#include <array>
+
+#include "nn/resampled.hpp"
 
 namespace amp {
 
@@ -22,14 +25,23 @@ void play_offline(Engine& engine, const float* in, float* left, float* right, in
 }
 
 void play_model(const std::string& path, dsp::Isa isa, const float* in, float* out, int64_t frames,
-                int block_frames) {
+                int block_frames, int sample_rate_hz) {
   const FtzGuard ftz;
   const std::shared_ptr<const nn::Model> model = nn::load_model(path);
-  const std::unique_ptr<nn::Net> net = model->make_net(isa);
-  for (int64_t at = 0; at < frames; at += block_frames) {
-    const int64_t end = std::min(at + block_frames, frames);
-    for (int64_t sub = at; sub < end; sub += kMaxFrames)
-      net->process(in + sub, out + sub, static_cast<int>(std::min<int64_t>(kMaxFrames, end - sub)));
+  const int rate_hz = sample_rate_hz > 0 ? sample_rate_hz : model->info.playing_rate_hz();
+  const nn::HostedNet hosted = nn::host_net(*model, isa, rate_hz);
+  const int64_t latency = hosted.latency_frames;
+  std::array<float, kMaxFrames> block{};
+  for (int64_t at = 0; at < frames + latency; at += block_frames) {
+    const int64_t end = std::min(at + block_frames, frames + latency);
+    for (int64_t sub = at; sub < end; sub += kMaxFrames) {
+      const int64_t length = std::min<int64_t>(kMaxFrames, end - sub);
+      for (int64_t i = 0; i < length; ++i)
+        block[static_cast<size_t>(i)] = sub + i < frames ? in[sub + i] : 0;
+      hosted.net->process(block.data(), block.data(), static_cast<int>(length));
+      const int64_t early = std::clamp<int64_t>(latency - sub, 0, length);
+      std::copy(block.begin() + early, block.begin() + length, out + (sub + early - latency));
+    }
   }
 }
 

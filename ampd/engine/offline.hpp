@@ -16,8 +16,10 @@ void play_offline(Engine& engine, const float* in, float* left, float* right, in
                   int block_frames, const std::vector<MidiEvent>& midi);
 
 /// The bare net of a model file from its silence-warmed state, `block_frames` at a time: no chain,
-/// no safety stage. Raises nn::LoadError. Thread: any.
+/// no safety stage. Where sample_rate_hz is not the model's it is resampled in and out; the output
+/// is moved back by the latency, so that it lies on the input. 0 takes the samples for samples at
+/// the model's rate. Raises nn::LoadError. Thread: any.
 void play_model(const std::string& path, dsp::Isa isa, const float* in, float* out, int64_t frames,
-                int block_frames);
+                int block_frames, int sample_rate_hz);
 
 }  // namespace amp

@@ -88,6 +88,11 @@ std::vector<amp::MidiEvent> read_midi(const std::vector<std::pair<int, nb::bytes
   return events;
 }
 
+void check_rate(int sample_rate_hz) {
+  if (sample_rate_hz < 8000 || sample_rate_hz > 768000)
+    throw nb::value_error("sample_rate_hz must be 8000 to 768000");
+}
+
 nb::ndarray<nb::numpy, float> process(Engine& engine, const Samples& signal, int block_frames,
                                       const std::vector<std::pair<int, nb::bytes>>& midi) {
   if (block_frames < 1) throw nb::value_error("block_frames must be at least 1");
@@ -103,15 +108,17 @@ nb::ndarray<nb::numpy, float> process(Engine& engine, const Samples& signal, int
 }
 
 nb::ndarray<nb::numpy, float> render_model(const std::string& path, const Samples& signal,
-                                           int block_frames, const std::string& isa) {
+                                           int block_frames, const std::string& isa,
+                                           int sample_rate_hz) {
   if (block_frames < 1) throw nb::value_error("block_frames must be at least 1");
+  if (sample_rate_hz != 0) check_rate(sample_rate_hz);
   const amp::dsp::Isa chosen = amp::dsp::isa_from_name(isa);
   const size_t frames = signal.shape(0);
   std::vector<float> out(frames);
   {
     const nb::gil_scoped_release release;
     amp::play_model(path, chosen, signal.data(), out.data(), static_cast<int64_t>(frames),
-                    block_frames);
+                    block_frames, sample_rate_hz);
   }
   return own(std::move(out), {frames});
 }
@@ -188,8 +195,7 @@ void bind_engine(nb::module_& m) {
       .def(
           "__init__",
           [](Engine* self, int rate, bool threaded, bool safety, const std::string& isa) {
-            if (rate < 8000 || rate > 768000)
-              throw nb::value_error("sample_rate_hz must be 8000 to 768000");
+            check_rate(rate);
             new (self) Engine(
                 rate,
                 {.threaded = threaded, .with_safety = safety, .isa = amp::dsp::isa_from_name(isa)});
@@ -242,6 +248,7 @@ void bind_jack(nb::module_& m) {
       .def_prop_ro("xruns", &JackHost::xruns)
       .def("ports", &JackHost::ports, Release())
       .def("connect", &JackHost::connect, "source"_a, "destination"_a, Release())
+      .def("set_latency", &JackHost::set_latency, "frames"_a, Release())
       .def("disconnect", &JackHost::disconnect, "source"_a, "destination"_a, Release());
 }
 
@@ -262,7 +269,7 @@ NB_MODULE(_engine, m) {
       "inspect_model", [](const std::string& path) { return amp::nn::load_model(path)->info; },
       "path"_a, Release());
   m.def("render_model", &render_model, "path"_a, "signal"_a, "block_frames"_a = 64,
-        "isa"_a = "auto");
+        "isa"_a = "auto", "sample_rate_hz"_a = 0);
   m.def(
       "measure_cost",
       [](const std::string& path, int block_frames, const std::string& isa, int rounds) {

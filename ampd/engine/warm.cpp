@@ -113,10 +113,10 @@ int64_t Warm::bring_up(Chain& chain) const {
   int64_t written = lines_.history.written();
   const int64_t memory =
       std::min<int64_t>(chain.memory_frames() + chain.latency_frames(), History::kFrames / 2);
-  int64_t position = std::max<int64_t>(0, written - memory);
+  int64_t position = chain.grid_before(std::max<int64_t>(0, written - memory), 0);
   for (int chase = 0; chase < kChases && position < written; ++chase) {
     // A host in freewheel can be faster than the chain: what it does not remember it need not hear.
-    position = std::max(position, written - memory);
+    position = std::max(position, chain.grid_before(written - memory, position));
     while (position < written) {
       const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, written - position));
       lines_.history.read(position, scratch[0].data(), frames);

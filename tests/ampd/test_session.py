@@ -409,7 +409,30 @@ def test_other_rate_keeps_rig_values_and_globals(library: Library) -> None:
             assert state.values["mix"] == 0.25
             assert state.values["gain/gain_db"] == 12.0
             assert state.globals["bypass"] is True
-            assert {rig.name for rig in state.rigs if rig.built} == {"clean", "loud"}
+            assert {rig.name for rig in state.rigs if rig.built} == {"clean", "drive", "loud"}
+
+    run(story())
+
+
+def test_latency_is_that_of_the_rig_that_is_heard(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, ear):
+            told: list[tuple[str, int]] = []
+
+            def note(event: Event) -> None:
+                told.append((type(event).__name__, session.state.latency_frames))
+
+            await session.attach_host(44100)
+            await session.detach_host()
+            await session.execute(SelectRig("drive"))
+            await ear.swap("drive")
+            latency = session.state.latency_frames
+            assert 0 < latency <= 0.0015 * 44100
+            session.subscribe(note)
+            await session.execute(SelectRig("clean"))
+            await ear.swap("clean")
+            assert told[0] == ("Change", latency)
+            assert told[-1] == ("Swapped", 0)
 
     run(story())
 
@@ -418,11 +441,11 @@ def test_rig_that_cannot_play_at_the_new_rate_gives_way_to_dry(library: Library)
     async def story() -> None:
         async with opened(library) as (session, ear):
             await session.execute(SelectRig("drive"))
-            await session.attach_host(44100)
+            await session.attach_host(44123)
             await session.detach_host()
             await ear.swap("dry")
             assert session.state.rig == "dry"
-            for word in ("drive.yaml", "48000 Hz", "44100 Hz"):
+            for word in ("drive.yaml", "48000 Hz", "44123 Hz"):
                 assert word in session.state.last_error
 
     run(story())

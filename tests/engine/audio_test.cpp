@@ -248,6 +248,63 @@ TEST_CASE("a model with an offset comes in and goes out without a thump") {
   }
 }
 
+TEST_CASE("after a switch a resampled rig is bit for bit where it would be had it always played") {
+  const std::vector<float> input = noise(kSecond, 2);
+  for (const int model_hz : {44100, 96000}) {
+    const auto begin = [&](Rack& rack, int slot) {
+      rack.park_amp(0, 10);
+      rack.park_amp(1, 11, 0, 0, model_hz);
+      rack.engine.select(slot, false);
+      rack.play(std::vector<float>(kSecond / 4));
+    };
+    Rack rack;
+    begin(rack, 0);
+    Rack steady;
+    begin(steady, 1);
+    const std::vector<float> expected = steady.play(input);
+    // 12345: a position that is no multiple of the resampler's 160 frames.
+    rack.play(part(input, 0, 12345));
+    rack.engine.select(1, false);
+    const std::vector<float> output = rack.play(part(input, 12345, kSecond));
+    const auto done = static_cast<size_t>(rack.facts(Kind::kSwitched).back().frame) - kSecond / 4;
+    REQUIRE(done < 16000);
+    CHECK(part(output, done - 12345, output.size()) == part(expected, done, kSecond));
+  }
+}
+
+TEST_CASE(
+    "a switch between rigs of different latency steps no more than they do, bypassed or not") {
+  const std::vector<float> input = sine(kSecond);
+  for (const bool bypassed : {false, true}) {
+    const auto begin = [&](Rack& rack, int slot) {
+      rack.park_amp(0, 10);
+      rack.park_amp(1, 11, 0, 0, 44100);
+      rack.engine.set_global(kBypass, bypassed ? 1 : 0);
+      rack.engine.select(slot, false);
+      rack.play(std::vector<float>(kSecond / 4));
+    };
+    float steady = 0;
+    for (const int slot : {0, 1}) {
+      Rack rack;
+      begin(rack, slot);
+      const std::vector<float> whole = rack.play(input);
+      for (size_t i = 4801; i < whole.size(); ++i)
+        steady = std::max(steady, std::abs(whole[i] - whole[i - 1]));
+    }
+    Rack rack;
+    begin(rack, 0);
+    float last = rack.play(part(input, 0, 9600)).back();
+    for (int turn = 1; turn < 5; ++turn) {
+      const auto at = static_cast<size_t>(turn) * 9600;
+      rack.engine.select(turn % 2, false);
+      for (const float v : rack.play(part(input, at, std::min(at + 9600, kSecond)))) {
+        REQUIRE(std::abs(v - last) <= 1.05F * steady);
+        last = v;
+      }
+    }
+  }
+}
+
 TEST_CASE("input that is not a number counts as silence and is forgotten at once") {
   Rack rack(true);
   rack.park_amp(0, 10);
@@ -264,14 +321,17 @@ TEST_CASE("input that is not a number counts as silence and is forgotten at once
 TEST_CASE("the sound does not depend on the host's block length") {
   const std::vector<float> input = noise(9000, 4);
   std::vector<std::vector<float>> outputs;
-  for (const int block : {1, 7, 64, 4096}) {
-    Rack rack(true);
-    rack.park_amp(0, 10);
-    rack.engine.select(0, false);
-    rack.play(std::vector<float>(3 * 4096), 4096);
-    outputs.push_back(rack.play(input, block));
+  for (const int model_hz : {48000, 44100, 96000}) {
+    outputs.clear();
+    for (const int block : {1, 7, 64, 333, 4096}) {
+      Rack rack(true);
+      rack.park_amp(0, 10, 0, 0, model_hz);
+      rack.engine.select(0, false);
+      rack.play(std::vector<float>(3 * 4096), 4096);
+      outputs.push_back(rack.play(input, block));
+    }
+    for (size_t i = 1; i < outputs.size(); ++i) CHECK(outputs[i] == outputs[0]);
   }
-  for (size_t i = 1; i < outputs.size(); ++i) CHECK(outputs[i] == outputs[0]);
 }
 
 TEST_CASE("the audio thread flushes denormals while it runs and not after") {

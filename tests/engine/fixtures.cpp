@@ -101,6 +101,14 @@ json nam_model(int channels, int head, const std::vector<int>& dilations, unsign
           {"sample_rate", 48000}};
 }
 
+json straight_wire(int sample_rate_hz) {
+  return {{"version", "0.5.4"},
+          {"architecture", "Linear"},
+          {"config", {{"receptive_field", 1}, {"bias", false}}},
+          {"weights", {1.0}},
+          {"sample_rate", sample_rate_hz}};
+}
+
 std::shared_ptr<const nn::Model> load(const json& document) {
   const TempDir dir;
   return nn::load_model(dir.write("model.json", document.dump()));
@@ -130,11 +138,13 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
   return largest;
 }
 
-Rack::Rack(bool with_safety)
-    : engine(48000, {.threaded = false, .with_safety = with_safety, .isa = dsp::best_isa()}) {}
+Rack::Rack(bool with_safety, int sample_rate_hz)
+    : engine(sample_rate_hz,
+             {.threaded = false, .with_safety = with_safety, .isa = dsp::best_isa()}) {}
 
-void Rack::park_amp(int slot, unsigned seed, float level_db, float offset) {
+void Rack::park_amp(int slot, unsigned seed, float level_db, float offset, int model_rate_hz) {
   json document = native_model(8, 3, {1, 2, 4, 8, 16}, seed);
+  document["sample_rate"] = model_rate_hz;
   document["tensors"]["output.bias"][0] =
       document["tensors"]["output.bias"][0].get<float>() + offset;
   const std::string file = dir_.write("model" + std::to_string(slot) + ".json", document.dump());

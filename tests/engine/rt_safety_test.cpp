@@ -222,8 +222,9 @@ int main(int argc, char** argv) {
   engine.park(0, engine.build({}));
   nlohmann::json general = test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2);
   general["config"]["layers"][0]["activation"] = "LeakyReLU";
-  const std::array models{test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1),
-                          test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2), general,
+  nlohmann::json resampled = test::native_model(8, 3, {1, 2, 4, 8, 16, 32}, 1);
+  resampled["sample_rate"] = 44100;
+  const std::array models{resampled, test::nam_model(16, 8, {1, 2, 4, 8, 16, 32, 64}, 2), general,
                           test::state_dict_model(test::Cell(false, 2, 16, 3))};
   for (int slot = 1; slot < kSlots; ++slot) {
     const std::string file = dir.write("m" + std::to_string(slot) + ".json",

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "../dsp/ramp.hpp"
+#include "../nn/resampled.hpp"
 #include "table.hpp"
 
 namespace amp {
@@ -15,19 +16,20 @@ constexpr std::array kParams{
     ParamInfo{"gain_db", "dB", -40, 40, 0, Taper::kLinear, "how hard the model is driven"},
     ParamInfo{"level_db", "dB", -60, 24, 0, Taper::kLinear, "level of what the model gives"},
 };
+constexpr ParamInfo kQuality{
+    "quality", "", 0, 1, 1, Taper::kLinear, "of a model in several sizes: 0 the smallest"};
 
 class Amp final : public Block {
  public:
   Amp(std::shared_ptr<const nn::Model> model, const BuildContext& context)
       : model_(std::move(model)),
-        net_(model_->make_net(context.isa)),
-        memory_frames_(model_->info.memory_frames > 0 ? model_->info.memory_frames
-                                                      : model_->info.receptive_field_frames),
-        latency_frames_(model_->info.latency_frames),
+        hosted_(nn::host_net(*model_, context.isa, context.sample_rate_hz)),
         gain_(ramp_frames(context.sample_rate_hz), 1),
         level_(ramp_frames(context.sample_rate_hz), 1),
         params_(kParams.begin(), kParams.end()),
         knobs_(model_->info.knobs.size(), dsp::Ramp(ramp_frames(context.sample_rate_hz), 0.5F)) {
+    if (model_->info.has_quality) params_.push_back(kQuality);
+    first_knob_ = static_cast<int>(params_.size());
     for (const std::string& name : model_->info.knobs)
       params_.push_back({name.c_str(), "", 0, 1, 0.5F, Taper::kLinear, "a knob of the model"});
   }
@@ -37,18 +39,19 @@ class Amp final : public Block {
   }
 
   void set(int param, float value, bool jump) noexcept AMP_RT override {
-    if (param >= kOwnCount) {
-      const int knob = param - kOwnCount;
+    if (param >= first_knob_) {
+      const int knob = param - first_knob_;
       dsp::Ramp& turned = knobs_[static_cast<size_t>(knob)];
       jump ? turned.jump(value) : turned.to(value);
-      net_->set_knob(knob, turned.current());
+      hosted_.net->set_knob(knob, turned.current());
       return;
     }
+    if (param >= kOwnCount) return hosted_.net->set_quality(value);
     dsp::Ramp& ramp = param == kGain ? gain_ : level_;
     jump ? ramp.jump(from_db(value)) : ramp.to(from_db(value));
   }
 
-  void reset() noexcept AMP_RT override { net_->reset(); }
+  void reset() noexcept AMP_RT override { hosted_.net->reset(); }
 
   /// Plays the first channel: what stands before an amp in a rig is mono.
   void process(Signal& signal) noexcept AMP_RT override {
@@ -59,9 +62,14 @@ class Amp final : public Block {
     signal.width = 1;
   }
 
-  [[nodiscard]] int latency_frames() const noexcept AMP_RT override { return latency_frames_; }
-  [[nodiscard]] int memory_frames() const noexcept AMP_RT override { return memory_frames_; }
-  [[nodiscard]] size_t memory_bytes() const noexcept override { return net_->memory_bytes(); }
+  [[nodiscard]] int latency_frames() const noexcept AMP_RT override {
+    return hosted_.latency_frames;
+  }
+  [[nodiscard]] int memory_frames() const noexcept AMP_RT override { return hosted_.memory_frames; }
+  [[nodiscard]] int grid_frames() const noexcept AMP_RT override { return hosted_.grid_frames; }
+  [[nodiscard]] size_t memory_bytes() const noexcept override {
+    return hosted_.net->memory_bytes();
+  }
 
  private:
   /// Whole blocks while the knobs rest, short ones while one of them moves.
@@ -69,7 +77,7 @@ class Amp final : public Block {
     for (int at = 0; at < frames;) {
       const bool turns = turn_knobs(std::min(kKnobFrames, frames - at));
       const int length = turns ? std::min(kKnobFrames, frames - at) : frames - at;
-      net_->process(mono + at, mono + at, length);
+      hosted_.net->process(mono + at, mono + at, length);
       at += length;
     }
   }
@@ -80,19 +88,18 @@ class Amp final : public Block {
     for (size_t k = 0; k < knobs_.size(); ++k) {
       if (!knobs_[k].moving()) continue;
       for (int i = 0; i < frames; ++i) knobs_[k].next();
-      net_->set_knob(static_cast<int>(k), knobs_[k].current());
+      hosted_.net->set_knob(static_cast<int>(k), knobs_[k].current());
       turns = true;
     }
     return turns;
   }
 
   std::shared_ptr<const nn::Model> model_;  ///< its info holds the names of the knobs
-  std::unique_ptr<nn::Net> net_;
-  int memory_frames_;
-  int latency_frames_;
+  nn::HostedNet hosted_;
   dsp::Ramp gain_;
   dsp::Ramp level_;
-  std::vector<ParamInfo> params_;
+  std::vector<ParamInfo> params_;  ///< its own, quality where the model has it, then its knobs
+  int first_knob_ = kOwnCount;
   std::vector<dsp::Ramp> knobs_;
 };
 
@@ -102,12 +109,6 @@ std::unique_ptr<Block> make_amp(const BlockSpec& spec, BuildContext& context) {
   if (spec.model.empty())
     throw nn::LoadError("chain." + spec.name + ".model is missing; expected the name of a model.");
   const std::shared_ptr<const nn::Model> model = nn::load_model(spec.model);
-  const int rate = model->info.playing_rate_hz();
-  if (rate != context.sample_rate_hz)
-    throw nn::LoadError(spec.model + ": the model is made for " + std::to_string(rate) +
-                        " Hz, the host runs at " + std::to_string(context.sample_rate_hz) +
-                        " Hz; run the host at " + std::to_string(rate) +
-                        " Hz or export the model for the host's rate.");
   context.models.push_back(model->info);
   return std::make_unique<Amp>(model, context);
 }
