@@ -127,8 +127,9 @@ def _add_offline(verbs: Any) -> None:
         "render",
         render_file,
         "send a sound file through a model or rig, without JACK",
-        "OUT is a 32-bit float WAV at the rate of IN. --model is the bare net, with nothing\n"
-        "around it; --rig is the whole chain as it plays live.",
+        "OUT is a 32-bit float WAV at the rate of IN, as long as IN and lying on it: the latency\n"
+        "is cut. --model is the bare net, with nothing around it; --rig is the whole chain as it\n"
+        "plays live. A model made for another rate is resampled in and out, as it is live.",
     )
     render.add_argument("source", type=Path, metavar="IN", help="WAV, FLAC, OGG or AIFF")
     render.add_argument("target", type=Path, metavar="OUT", help="the WAV to write")
@@ -139,7 +140,9 @@ def _add_offline(verbs: Any) -> None:
         "--block", type=_block, default=64, metavar="N", help="frames at a time, default 64"
     )
     render.add_argument(
-        "--no-resample", action="store_true", help="run at the rate of IN whatever the model's is"
+        "--no-resample",
+        action="store_true",
+        help="take IN's samples as they are, whatever rate the model was made for",
     )
     render.add_argument(
         "--isa", default="auto", metavar="X", help="auto, scalar, generic, avx2 ..."

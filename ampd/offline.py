@@ -16,7 +16,6 @@ from ampd.session import (
     DEFAULT_RATE_HZ,
     Engine,
     LoadError,
-    ModelInfo,
     build,
     inspect_model,
     render_model,
@@ -51,15 +50,16 @@ class RenderJob:
 
 
 def render(job: RenderJob) -> Rendered:
-    """Render a file to a float32 WAV at the same rate. Raises AmpdError."""
+    """Render a file to a float32 WAV at the same rate, as long as the file and lying on it: what
+    a resampler delays is cut. Raises AmpdError."""
     signal, rate, notes = _read_signal(job.source)
     try:
         if job.plan is not None:
             out = _render_rig(job, job.plan, signal, rate)
         else:
             assert job.model is not None
-            _check_rate(job, inspect_model(str(job.model)), rate)
-            out = render_model(str(job.model), signal, job.block_frames, job.isa)[np.newaxis, :]
+            own = rate if job.resample else 0
+            out = render_model(str(job.model), signal, job.block_frames, job.isa, own)[None, :]
     except LoadError as error:
         raise EngineError(str(error)) from error
     except ValueError as error:
@@ -87,26 +87,26 @@ def _read_signal(path: Path) -> tuple[NDArray[np.float32], int, list[str]]:
     return np.ascontiguousarray(data[:, 0]), int(rate), notes
 
 
-def _check_rate(job: RenderJob, model: ModelInfo, rate: int) -> None:
-    own = model.sample_rate_hz or DEFAULT_RATE_HZ
-    if job.resample and own != rate:
-        raise AudioFileError(
-            f"{job.source}: the file has {rate} Hz and the model {model.path} is for {own} Hz; "
-            f"convert the file, or run the model at the file's rate by --no-resample."
+def _own_rate(plan: Plan, rate: int) -> int:
+    """The rate at which no model of the rig is resampled."""
+    models = [inspect_model(str(path)) for path in plan.models.values()]
+    rates = sorted({model.sample_rate_hz or DEFAULT_RATE_HZ for model in models})
+    if len(rates) > 1:
+        raise EngineError(
+            f"{plan.rig.path or plan.rig.name}: its models are for {rates[0]} and {rates[-1]} Hz; "
+            f"--no-resample needs one rate, leave it out."
         )
+    return rates[0] if rates else rate
 
 
 def _render_rig(
     job: RenderJob, plan: Plan, signal: NDArray[np.float32], rate: int
 ) -> NDArray[np.float32]:
     """(frames,) in; (1, frames) out, or (2, frames) where the two sides differ."""
-    for path in plan.models.values():
-        model = inspect_model(str(path))
-        _check_rate(job, model, rate)
-        # Without resampling the chain takes the file's samples for samples at its model's rate.
-        rate = model.sample_rate_hz or DEFAULT_RATE_HZ
+    if not job.resample:
+        rate = _own_rate(plan, rate)
     engine = Engine(rate, False, True, job.isa)
-    build(engine, 0, plan)
+    latency_frames = build(engine, 0, plan).latency_frames
     engine.select(0)
     silence = np.zeros(SETTLE_FRAMES, np.float32)
     for _ in range(SETTLE_ROUNDS):
@@ -116,5 +116,6 @@ def _render_rig(
             break
     else:
         raise EngineError("The engine did not finish the switch to the rig.")
-    out = engine.process(signal, job.block_frames)
+    tail = np.zeros(latency_frames, np.float32)
+    out = engine.process(np.concatenate([signal, tail]), job.block_frames)[:, latency_frames:]
     return out[:1] if np.array_equal(out[0], out[1]) else out

@@ -119,6 +119,7 @@ class Rack:
     stage: Stage
     daemon: Daemon
     osc: Osc
+    rate_hz: int = RATE_HZ
 
     @property
     def pid(self) -> int:
@@ -136,7 +137,7 @@ class Rack:
         """The same by `ampd render`: (frames,)."""
         folder = self.stage.directory
         into, out = folder / "render-in.wav", folder / "render-out.wav"
-        sf.write(into, sound, RATE_HZ, subtype="FLOAT")
+        sf.write(into, sound, self.rate_hz, subtype="FLOAT")
         argv = [AMPD, "render", str(into), str(out), "--rig", rig]
         self.stage.run("render", argv, cwd=folder, limit_s=60.0)
         rendered, _ = sf.read(out, dtype="float32", always_2d=True)
@@ -162,7 +163,7 @@ class Passage:
         number = len(rack.stage.running)
         self._take = rack.stage.directory / f"{number:02d}-take.wav"
         wav = rack.stage.directory / f"{number:02d}-sound.wav"
-        sf.write(wav, sound, RATE_HZ, subtype="FLOAT")
+        sf.write(wav, sound, rack.rate_hz, subtype="FLOAT")
         outs = ("ampd:out_1", "ampd:out_2")
         self._record = rack.stage.tool("record", self._take, "--from", *outs)
         self._record.wait_for("ready")

@@ -1,5 +1,6 @@
 """Sound through the real daemon on a real server, held against the same engine offline."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,32 @@ def test_param_set_by_osc_is_heard(rack: Rack) -> None:
     sound = noise(1.0)
     assert rack.osc.ask("/ampd/output/gain_db", -6.0).values == (-6.0,)
     assert far(rack.passed(sound)[:, 0], rack.rendered("softer", sound)) <= EXACT
+
+
+def _output_latency(stage: Stage) -> int:
+    """What JACK says of ampd:out_1: frames since a sound came in at ampd:in_1, which is free."""
+    listed = stage.run("latency", ["jack_lsp", "-l", "ampd:out_1"]).out.read_text()
+    capture = next(line for line in listed.splitlines() if "capture latency" in line)
+    return int(capture.split("[")[1].split()[0])
+
+
+# 1e-4: the resampler's -80 dB; live and offline start at different frames of its cycle.
+@pytest.mark.parametrize("rate_hz", [44_100, 96_000])
+def test_model_of_another_rate_plays_and_jack_knows_its_latency(
+    stage: Stage, open_rack: Opener, rate_hz: int
+) -> None:
+    stage.start_server(rate_hz=rate_hz)
+    rack = replace(open_rack("--rig", "net"), rate_hz=rate_hz)
+    rack.until_jack("running")
+    told = until_status(rack.osc, lambda s: s["rig"] == "net" and s["latency_frames"], "net plays")
+    frames = told["latency_frames"]
+    assert frames <= 0.0015 * rate_hz
+    until(lambda: _output_latency(stage) == frames, f"JACK knows of {frames} frames")
+    sound = noise(2.0)
+    out, expected = rack.passed(sound)[:, 0], rack.rendered("net", sound)
+    assert far(out[frames:], expected[:-frames]) <= 1e-4 * float(np.abs(expected).max())
+    rack.osc.ask("/ampd/rig", "loud")
+    until(lambda: _output_latency(stage) == 0, "JACK knows that the new rig has no latency")
 
 
 def _has_period(frames: int, state: dict[str, Any]) -> bool:
