@@ -95,11 +95,12 @@ def test_the_nam_file_sounds_like_the_json_file(name: str, guitar: NDArray[np.fl
 # sum whose peak is far above 1. Where reference_vs_float64 is larger than that, the float64 is the
 # trainer's, which plays otherwise than the golden's engine, NAM Core, and we follow Core: Linear
 # files (order of the taps) and wavenet_a2_film_full and _chaos_stress (layer1x1_post_film).
+@pytest.mark.parametrize("isa", _engine.isas())
 @pytest.mark.parametrize("row", nam_rows(with_golden=True) or NO_CORPUS, ids=row_name)
-def test_nam_files_of_the_corpus_match_their_goldens(row: dict[str, object]) -> None:
+def test_nam_files_of_the_corpus_match_their_goldens(row: dict[str, object], isa: str) -> None:
     signal, _ = soundfile.read(CORPUS / "golden" / "input.wav", dtype="float32")
     golden = np.load(CORPUS / str(row["golden"])).astype(np.float64)
-    found = _engine.render_model(str(CORPUS / str(row["file"])), signal)
+    found = _engine.render_model(str(CORPUS / str(row["file"])), signal, isa=isa)
     if row["architecture"] == "Linear":
         assert relative_error(found, golden) <= 1e-5
     else:

@@ -70,12 +70,11 @@ Isa isa_from_name(std::string_view name) {
                               "\", expected one that this machine runs: " + known);
 }
 
-std::vector<float> pack_tiles(const std::vector<float>& matrix, int outs, int row) {
+std::vector<float> pack_tiles(const std::vector<float>& matrix, int outs, int row, int widest) {
   std::vector<float> packed;
   packed.reserve(matrix.size());
   for (int out = 0; out < outs;) {
-    const int left = outs - out;
-    const int width = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const int width = tile_width(outs, out, widest);
     for (int i = 0; i < row; ++i)
       for (int o = 0; o < width; ++o)
         packed.push_back(matrix[static_cast<size_t>(out + o) * static_cast<size_t>(row) +

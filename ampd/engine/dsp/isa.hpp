@@ -27,8 +27,9 @@ Isa isa_from_name(std::string_view name);
 /// The kernels of `isa`; those of kGeneric for kScalar. Thread: any.
 const Kernels& kernels(Isa isa);
 
-/// Output channels are computed in tiles of 8, 4, 2 and 1. A matrix [outs][row], row = in * taps,
-/// is packed tile after tile as [row][tile], so that a tile reads its weights in one line.
-std::vector<float> pack_tiles(const std::vector<float>& matrix, int outs, int row);
+/// Output channels are computed in tiles, see tile_width. A matrix [outs][row], row = in * taps, is
+/// packed tile after tile as [row][tile], so that a tile reads its weights in one line.
+/// widest: Kernels::widest_tile of those that will read it.
+std::vector<float> pack_tiles(const std::vector<float>& matrix, int outs, int row, int widest);
 
 }  // namespace amp::dsp

@@ -6,27 +6,63 @@
 
 #include "kernels.hpp"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace amp::dsp::AMP_ISA {
 namespace {
 
 constexpr int kLanes = AMP_LANES;
+// What a call costs here is more than what is called.
+#define AMP_INLINE [[gnu::always_inline]] inline
+
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 
 // Nothing is aligned: taps start anywhere.
-inline Vec load(const float* p) {
+AMP_INLINE Vec load(const float* p) {
   Vec v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
-inline Vec splat(float v) { return v - Vec{}; }
+AMP_INLINE void store(float* p, Vec v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+AMP_INLINE Vec splat(float v) {
+  return v - Vec{};
+}
+
+// The second where either is not a number.
+#if defined(__AVX512F__)
+constexpr __mmask16 kAll = 0xFFFF;  // the forms without a mask make GCC 12 warn
+AMP_INLINE Vec lesser(Vec a, Vec b) {
+  return _mm512_maskz_min_ps(kAll, a, b);
+}
+AMP_INLINE Vec greater(Vec a, Vec b) {
+  return _mm512_maskz_max_ps(kAll, a, b);
+}
+#elif defined(__AVX2__)
+AMP_INLINE Vec lesser(Vec a, Vec b) {
+  return _mm256_min_ps(a, b);
+}
+AMP_INLINE Vec greater(Vec a, Vec b) {
+  return _mm256_max_ps(a, b);
+}
+#else
+AMP_INLINE Vec lesser(Vec a, Vec b) {
+  return a < b ? a : b;
+}
+AMP_INLINE Vec greater(Vec a, Vec b) {
+  return a > b ? a : b;
+}
+#endif
 
 // x * P(x^2) / Q(x^2), both of order 4 and 1 at 0, fitted to least relative error over |x| <= 8.4
 // by a Lawson-weighted least-squares iteration; own. 1.1e-8 in exact arithmetic.
-inline Vec tanh_of(Vec x) {
+AMP_INLINE Vec tanh_of(Vec x) {
   const Vec limit = splat(8.4F);
-  x = x > limit ? limit : x;
-  x = x < -limit ? -limit : x;
+  x = lesser(limit, x);
+  x = greater(-limit, x);
   const Vec s = x * x;
   Vec p = splat(1.4521219695841204e-08F);
   p = p * s + splat(2.1427260433038528e-05F);
@@ -41,143 +77,257 @@ inline Vec tanh_of(Vec x) {
   return x * p / q;
 }
 
-// sum over in and taps of weight * x, for kOuts output channels and kVecs vectors of frames from
-// frame t on. The accumulators live in registers: kOuts * kVecs of them. kPacked: outputs that
-// stand side by side in the packed weights.
+// How many accumulators the registers hold beside a group of vectors and a weight.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kWidestTile = 8;
+constexpr int most_vecs(int outs) {
+  return outs > 4 ? 2 : 4;
+}
+#else
+constexpr int kWidestTile = 6;
+constexpr int most_vecs(int outs) {
+  return outs > 4 ? 2 : outs > 2 ? 3 : 4;
+}
+#endif
+
+// The sums of kOuts outputs and kVecs vectors of frames from frame t on, all in registers. kPacked:
+// outputs that stand side by side in the packed weights; twice as many outputs are two tiles, the
+// second kPacked * row floats behind the first. kTaps is 0 where only the call knows it.
 template <int kOuts, int kVecs, int kPacked>
-inline void accumulate(Vec (&sum)[kOuts][kVecs], const float* const* x, int stride, int channels,
-                       int taps, int t, const float* weight) {
-  for (int i = 0; i < channels; ++i) {
-    const int offset = i * stride + t;
-    for (int k = 0; k < taps; ++k) {
-      Vec v[kVecs];
-      for (int n = 0; n < kVecs; ++n) v[n] = load(x[k] + offset + n * kLanes);
-      for (int o = 0; o < kOuts; ++o) {
-        const Vec w = splat(weight[o]);
-        for (int n = 0; n < kVecs; ++n) sum[o][n] = sum[o][n] + w * v[n];
-      }
-      weight += kPacked;
+AMP_INLINE void accumulate_tap(Vec (&sum)[kOuts][kVecs], const float* x, const float* weight,
+                               ptrdiff_t second) {
+  Vec v[kVecs];
+#pragma GCC unroll 4
+  for (int n = 0; n < kVecs; ++n) v[n] = load(x + n * kLanes);
+#pragma GCC unroll 16
+  for (int o = 0; o < kOuts; ++o) {
+    const Vec w = splat(weight[o < kPacked ? o : o - kPacked + second]);
+#pragma GCC unroll 4
+    for (int n = 0; n < kVecs; ++n) sum[o][n] = sum[o][n] + w * v[n];
+  }
+}
+
+template <int kOuts, int kVecs, int kPacked, int kTaps>
+AMP_INLINE void accumulate(Vec (&sum)[kOuts][kVecs], const ConvArgs& a, int t,
+                           const float* weight) {
+  const ptrdiff_t second = static_cast<ptrdiff_t>(kPacked) * a.in_channels * a.taps;
+  const float* const* const x = a.x;
+  ptrdiff_t at = t;
+  if constexpr (kTaps == 0) {
+    for (int i = 0; i < a.in_channels; ++i, at += a.x_stride)
+      for (int k = 0; k < a.taps; ++k, weight += kPacked)
+        accumulate_tap<kOuts, kVecs, kPacked>(sum, x[k] + at, weight, second);
+  } else {
+    const float* tap[kTaps];
+#pragma GCC unroll 16
+    for (int k = 0; k < kTaps; ++k) tap[k] = x[k];
+    for (int i = 0; i < a.in_channels; ++i, at += a.x_stride, weight += kTaps * kPacked)
+#pragma GCC unroll 16
+      for (int k = 0; k < kTaps; ++k)
+        accumulate_tap<kOuts, kVecs, kPacked>(sum, tap[k] + at, weight + k * kPacked, second);
+  }
+}
+
+template <int kOuts, int kVecs>
+AMP_INLINE void start(Vec (&sum)[kOuts][kVecs], const ConvArgs& a, int out, int t) {
+  const bool biased = a.bias != nullptr;
+#pragma GCC unroll 16
+  for (int o = 0; o < kOuts; ++o) {
+    const Vec bias = splat(biased ? a.bias[out + o] : 0.0F);
+#pragma GCC unroll 4
+    for (int n = 0; n < kVecs; ++n) sum[o][n] = bias;
+  }
+  if (a.mixin == nullptr) return;
+#pragma GCC unroll 4
+  for (int n = 0; n < kVecs; ++n) {
+    const Vec u = load(a.condition + t + n * kLanes);
+#pragma GCC unroll 16
+    for (int o = 0; o < kOuts; ++o) sum[o][n] = sum[o][n] + splat(a.mixin[out + o]) * u;
+  }
+}
+
+template <int kOuts, int kVecs>
+AMP_INLINE void finish(Vec (&sum)[kOuts][kVecs], const ConvArgs& a, int out, int t) {
+  if (a.plus != nullptr) {
+    const float* plus = a.plus + static_cast<ptrdiff_t>(out) * a.plus_stride + t;
+#pragma GCC unroll 16
+    for (int o = 0; o < kOuts; ++o, plus += a.plus_stride)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVecs; ++n) sum[o][n] = load(plus + n * kLanes) + sum[o][n];
+  }
+  float* to = a.out + static_cast<ptrdiff_t>(out) * a.out_stride + t;
+#pragma GCC unroll 16
+  for (int o = 0; o < kOuts; ++o, to += a.out_stride)
+#pragma GCC unroll 4
+    for (int n = 0; n < kVecs; ++n) store(to + n * kLanes, sum[o][n]);
+}
+
+inline const ConvArgs& sum_of(const ConvArgs& a) {
+  return a;
+}
+inline const ConvArgs& sum_of(const LayerArgs& a) {
+  return a.sum;
+}
+
+// Unrolled as a whole: the next sums overlap with it only where few instructions are in between.
+template <int kOuts, int kVecs>
+AMP_INLINE void finish(Vec (&sum)[kOuts][kVecs], const LayerArgs& a, int out, int t) {
+  if (a.curve == Curve::kTanh) {
+#pragma GCC unroll 16
+    for (int o = 0; o < kOuts; ++o)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVecs; ++n) sum[o][n] = tanh_of(sum[o][n]);
+  } else {
+    const Vec slope = splat(a.slope);
+#pragma GCC unroll 16
+    for (int o = 0; o < kOuts; ++o)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVecs; ++n) sum[o][n] = sum[o][n] > 0.0F ? sum[o][n] : sum[o][n] * slope;
+  }
+  float* z = a.sum.out + static_cast<ptrdiff_t>(out) * a.sum.out_stride + t;
+  float* head = a.head + static_cast<ptrdiff_t>(out) * a.head_stride + t;
+  const float* before = a.head_before + static_cast<ptrdiff_t>(out) * a.head_before_stride + t;
+#pragma GCC unroll 16
+  for (int o = 0; o < kOuts; ++o) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kVecs; ++n) {
+      store(z + n * kLanes, sum[o][n]);
+      store(head + n * kLanes, load(before + n * kLanes) + sum[o][n]);
+    }
+    z += a.sum.out_stride;
+    head += a.head_stride;
+    before += a.head_before_stride;
+  }
+  if (a.mix != nullptr || a.next == nullptr) return;
+  const float* x = a.sum.x[a.sum.taps - 1] + static_cast<ptrdiff_t>(out) * a.sum.x_stride + t;
+  float* next = a.next + static_cast<ptrdiff_t>(out) * a.next_stride + t;
+#pragma GCC unroll 16
+  for (int o = 0; o < kOuts; ++o, x += a.sum.x_stride, next += a.next_stride)
+#pragma GCC unroll 4
+    for (int n = 0; n < kVecs; ++n) store(next + n * kLanes, load(x + n * kLanes) + sum[o][n]);
+}
+
+template <typename Args, int kOuts, int kVecs, int kPacked, int kTaps>
+AMP_INLINE void tile(const Args& a, int out, int t, const float* weight) {
+  Vec sum[kOuts][kVecs];
+  start(sum, sum_of(a), out, t);
+  accumulate<kOuts, kVecs, kPacked, kTaps>(sum, sum_of(a), t, weight);
+  finish(sum, a, out, t);
+}
+
+// All frames of one packed tile. Several vectors share each weight that is loaded; what is left
+// takes fewer, so that no more than the last vector is computed beyond the frames asked for. The
+// sums of a frame are the same either way.
+template <typename Args, int kPacked, int kTaps>
+void tile_row(const Args& a, int out, const float* weight) {
+  constexpr int kMost = most_vecs(kPacked);
+  for (int t = 0; t < sum_of(a).frames;) {
+    const int left = (sum_of(a).frames - t + kLanes - 1) / kLanes;
+    if (kMost >= 4 && left >= 4) {
+      tile<Args, kPacked, kMost >= 4 ? 4 : 1, kPacked, kTaps>(a, out, t, weight);
+      t += 4 * kLanes;
+    } else if (kMost >= 3 && left >= 3) {
+      tile<Args, kPacked, kMost >= 3 ? 3 : 1, kPacked, kTaps>(a, out, t, weight);
+      t += 3 * kLanes;
+    } else if (left >= 2) {
+      tile<Args, kPacked, 2, kPacked, kTaps>(a, out, t, weight);
+      t += 2 * kLanes;
+    } else {
+      tile<Args, kPacked, 1, kPacked, kTaps>(a, out, t, weight);
+      t += kLanes;
     }
   }
 }
 
-template <int kOuts, int kVecs, int kPacked>
-void layer_tile(const LayerArgs& a, int out, const float* weight) {
-  for (int t = 0; t < a.frames; t += kVecs * kLanes) {
-    Vec sum[kOuts][kVecs];
-    for (int o = 0; o < kOuts; ++o)
-      for (int n = 0; n < kVecs; ++n) sum[o][n] = splat(a.bias[out + o]);
-    if (a.mixin != nullptr)
-      for (int n = 0; n < kVecs; ++n) {
-        const Vec u = load(a.condition + t + n * kLanes);
-        for (int o = 0; o < kOuts; ++o) sum[o][n] = sum[o][n] + splat(a.mixin[out + o]) * u;
-      }
-    accumulate<kOuts, kVecs, kPacked>(sum, a.x, a.x_stride, a.channels, a.taps, t, weight);
-    for (int o = 0; o < kOuts; ++o)
-      for (int n = 0; n < kVecs; ++n) {
-        const int at = (out + o) * kPlaneFrames + t + n * kLanes;
-        const Vec z = tanh_of(sum[o][n]);
-        store(a.z + at, z);
-        store(a.head + at, load(a.head + at) + z);
-        if (a.next != nullptr && a.mix == nullptr) {
-          const int from = (out + o) * a.x_stride + t + n * kLanes;
-          store(a.next + (out + o) * a.next_stride + t + n * kLanes,
-                load(a.x[a.taps - 1] + from) + z);
-        }
-      }
+// One tile, or two of the same width where one vector of frames gives too few sums to keep the
+// multiply-add units busy. Returns how many outputs it did.
+template <typename Args, int kPacked, int kTaps>
+int tiles(const Args& a, int out, bool has_twin, const float* weight) {
+  if (kPacked > 4 && kWidestTile >= 8 && has_twin && sum_of(a).frames <= kLanes) {
+    tile<Args, 2 * kPacked, 1, kPacked, kTaps>(a, out, 0, weight);
+    return 2 * kPacked;
+  }
+  tile_row<Args, kPacked, kTaps>(a, out, weight);
+  return kPacked;
+}
+
+template <typename Args, int kTaps>
+void run(const Args& args) {
+  const ConvArgs& a = sum_of(args);
+  for (int out = 0; out < a.out_channels;) {
+    const int width = tile_width(a.out_channels, out, kWidestTile);
+    const float* const weight = a.weight + static_cast<ptrdiff_t>(out) * a.in_channels * a.taps;
+    const int next = out + width;
+    const bool twin =
+        next < a.out_channels && tile_width(a.out_channels, next, kWidestTile) == width;
+    switch (width) {
+      case 8:
+        out += tiles<Args, kWidestTile, kTaps>(args, out, twin, weight);
+        break;
+      case 7:
+        out += tiles<Args, kWidestTile >= 7 ? 7 : 1, kTaps>(args, out, twin, weight);
+        break;
+      case 6:
+        out += tiles<Args, 6, kTaps>(args, out, twin, weight);
+        break;
+      case 5:
+        out += tiles<Args, 5, kTaps>(args, out, twin, weight);
+        break;
+      case 4:
+        out += tiles<Args, 4, kTaps>(args, out, twin, weight);
+        break;
+      case 3:
+        out += tiles<Args, 3, kTaps>(args, out, twin, weight);
+        break;
+      case 2:
+        out += tiles<Args, 2, kTaps>(args, out, twin, weight);
+        break;
+      default:
+        out += tiles<Args, 1, kTaps>(args, out, twin, weight);
+        break;
+    }
   }
 }
 
-template <int kOuts, int kVecs, int kPacked>
-void mix_tile(const LayerArgs& a, int out, const float* weight) {
-  const float* const z[1] = {a.z};
-  for (int t = 0; t < a.frames; t += kVecs * kLanes) {
-    Vec sum[kOuts][kVecs];
-    for (int o = 0; o < kOuts; ++o)
-      for (int n = 0; n < kVecs; ++n)
-        sum[o][n] = splat(a.mix_bias != nullptr ? a.mix_bias[out + o] : 0.0F);
-    accumulate<kOuts, kVecs, kPacked>(sum, z, kPlaneFrames, a.channels, 1, t, weight);
-    for (int o = 0; o < kOuts; ++o)
-      for (int n = 0; n < kVecs; ++n) {
-        const int at = t + n * kLanes;
-        store(a.next + (out + o) * a.next_stride + at,
-              load(a.x[a.taps - 1] + (out + o) * a.x_stride + at) + sum[o][n]);
-      }
-  }
+// The lengths of kernels that files really have are unrolled.
+void conv(const ConvArgs& args) noexcept AMP_RT {
+  if (args.taps == 1) return run<ConvArgs, 1>(args);
+  run<ConvArgs, 0>(args);
 }
 
-template <int kOuts, int kVecs, int kPacked>
-void conv_tile(const ConvArgs& a, int out, const float* weight) {
-  for (int t = 0; t < a.frames; t += kVecs * kLanes) {
-    Vec sum[kOuts][kVecs];
-    for (int o = 0; o < kOuts; ++o)
-      for (int n = 0; n < kVecs; ++n)
-        sum[o][n] = splat(a.bias != nullptr ? a.bias[out + o] : 0.0F);
-    accumulate<kOuts, kVecs, kPacked>(sum, a.x, a.x_stride, a.in_channels, a.taps, t, weight);
-    for (int o = 0; o < kOuts; ++o)
-      for (int n = 0; n < kVecs; ++n)
-        store(a.out + (out + o) * a.out_stride + t + n * kLanes, sum[o][n]);
+void run_layer(const LayerArgs& args) {
+  switch (args.sum.taps) {
+    case 3:
+      return run<LayerArgs, 3>(args);
+    case 6:
+      return run<LayerArgs, 6>(args);
+    default:
+      return run<LayerArgs, 0>(args);
   }
 }
-
-// 16 accumulators fit where there are 32 vector registers; with 16 registers a packed tile of 8 is
-// computed in two halves.
-constexpr int kMaxOuts = kLanes >= 16 ? 8 : 4;
-
-inline int tile_of(int left) { return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1; }
-
-// Two vectors a tile share each weight that is loaded; a short block takes one, and computes less
-// that nobody asked for. The sums of a frame are the same either way.
-#define AMP_TILE(tile, packed)                                              \
-  {                                                                         \
-    constexpr int kOuts = (packed) < kMaxOuts ? (packed) : kMaxOuts;        \
-    for (int o = 0; o < (packed); o += kOuts) {                             \
-      if (args.frames > kLanes)                                             \
-        tile<kOuts, 2, packed>(args, out + o, weight + o);                  \
-      else                                                                  \
-        tile<kOuts, 1, packed>(args, out + o, weight + o);                  \
-    }                                                                       \
-  }
-
-#define AMP_TILES(tile, channels, weights, row)                             \
-  for (int out = 0; out < (channels);) {                                    \
-    const int width = tile_of((channels) - out);                            \
-    const float* const weight = (weights) + out * (row);                    \
-    switch (width) {                                                        \
-      case 8: AMP_TILE(tile, 8) break;                                      \
-      case 4: AMP_TILE(tile, 4) break;                                      \
-      case 2: AMP_TILE(tile, 2) break;                                      \
-      default: AMP_TILE(tile, 1) break;                                     \
-    }                                                                       \
-    out += width;                                                           \
-  }
 
 void layer(const LayerArgs& args) noexcept AMP_RT {
-  AMP_TILES(layer_tile, args.channels, args.weight, args.channels * args.taps)
+  run_layer(args);
   if (args.next == nullptr || args.mix == nullptr) return;
-  AMP_TILES(mix_tile, args.channels, args.mix, args.channels)
+  const float* const z[1] = {args.sum.out};
+  run<ConvArgs, 1>({.in_channels = args.sum.out_channels,
+                    .out_channels = args.sum.out_channels,
+                    .taps = 1,
+                    .frames = args.sum.frames,
+                    .x = z,
+                    .x_stride = args.sum.out_stride,
+                    .weight = args.mix,
+                    .bias = args.mix_bias,
+                    .plus = args.sum.x[args.sum.taps - 1],
+                    .plus_stride = args.sum.x_stride,
+                    .out = args.next,
+                    .out_stride = args.next_stride});
 }
 
-void conv(const ConvArgs& args) noexcept AMP_RT {
-  AMP_TILES(conv_tile, args.out_channels, args.weight, args.in_channels * args.taps)
+void repeat(float* planes, int channels, int stride, int from, int to, int frames) noexcept AMP_RT {
+  for (int c = 0; c < channels; ++c, planes += stride)
+    for (int t = 0; t < frames; t += kLanes) store(planes + to + t, load(planes + from + t));
 }
-
-void dense(const DenseArgs& args) noexcept AMP_RT {
-  const float* const in[1] = {args.in};
-  conv({.in_channels = args.in_channels,
-        .out_channels = args.out_channels,
-        .taps = 1,
-        .frames = args.frames,
-        .x = in,
-        .x_stride = args.in_stride,
-        .weight = args.weight,
-        .bias = args.bias,
-        .out = args.out,
-        .out_stride = args.out_stride});
-}
-
-#undef AMP_TILE
-#undef AMP_TILES
 
 constexpr int kChains = kLanes >= 16 ? 16 : 12;  // with two constants, all that the registers hold
 
@@ -199,6 +349,8 @@ float burn(long rounds, float factor, float term) noexcept {
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable{layer, dense, conv, burn, kChains * kLanes};
+const Kernels kTable{layer, conv, repeat, kWidestTile, burn, kChains * kLanes};
+
+#undef AMP_INLINE
 
 }  // namespace amp::dsp::AMP_ISA

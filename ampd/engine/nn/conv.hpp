@@ -129,7 +129,8 @@ class Conv {
     const ptrdiff_t size = static_cast<ptrdiff_t>(outs) * row;
     for (int g = 0; g < spec_->groups; ++g) {
       const auto begin = spec_->weight.begin() + g * size;
-      const std::vector<float> tiles = dsp::pack_tiles({begin, begin + size}, outs, row);
+      const std::vector<float> tiles =
+          dsp::pack_tiles({begin, begin + size}, outs, row, kernels_->widest_tile);
       packed_.insert(packed_.end(), tiles.begin(), tiles.end());
     }
   }

@@ -103,7 +103,7 @@ void check_size(const Json& root, const WaveNetSpec& spec) {
   long floats = 0;
   for (const WaveNetArray& array : spec.arrays)
     for (const WaveNetLayer& layer : array.layers) {
-      const long history = static_cast<long>(layer.dilation) * (array.kernel_size - 1);
+      const long history = layer.history_frames();
       field += history;
       floats += array.channels * (history + 256);
     }

@@ -27,10 +27,14 @@ std::shared_ptr<const Model> load_native(const Json& root) {
   info.sample_rate_hz = static_cast<int>(root.at("sample_rate").integer(8000, 768000));
   WaveNetArray array;
   array.channels = static_cast<int>(root.at("channels").integer(1, kMaxChannels));
-  array.kernel_size = static_cast<int>(root.at("kernel_size").integer(1, 64));
+  const int kernel = static_cast<int>(root.at("kernel_size").integer(1, 64));
   array.head_starts_from_stream = true;
   const std::vector<int> dilations = root.at("dilations").integers(1, 1'000'000, 256);
-  for (const int dilation : dilations) array.layers.emplace_back().dilation = dilation;
+  for (const int dilation : dilations) {
+    WaveNetLayer& layer = array.layers.emplace_back();
+    layer.kernel_size = kernel;
+    layer.dilation = dilation;
+  }
   const auto channels = static_cast<size_t>(array.channels);
   const Json tensors = root.at("tensors");
   const size_t known = 4 + 2 * dilations.size();
@@ -42,7 +46,7 @@ std::shared_ptr<const Model> load_native(const Json& root) {
   array.head_weight = tensors.at("output.weight").floats(channels);
   array.head_bias = tensors.at("output.bias").floats(1);
   size_t weights = 3 * channels + 1;
-  const size_t square = channels * channels * static_cast<size_t>(array.kernel_size);
+  const size_t square = channels * channels * static_cast<size_t>(kernel);
   for (size_t i = 0; i < array.layers.size(); ++i) {
     const std::string block = "blocks." + std::to_string(i);
     array.layers[i].weight = tensors.at(block + ".weight").floats(square);

@@ -11,23 +11,34 @@ namespace {
 
 constexpr size_t kMostSizes = 64;
 
-bool layer_is_a1(const GeneralLayer& layer, const GeneralLayer& first) {
+bool has_fast_curve(const GeneralLayer& layer) {
+  switch (layer.activation.kind) {
+    case Activation::Kind::kTanh:
+    case Activation::Kind::kReLU:
+      return true;
+    case Activation::Kind::kLeakyReLU:
+      return layer.activation.slopes.size() == 1;
+    default:
+      return false;
+  }
+}
+
+bool is_fast(const GeneralLayer& layer) {
   if (!layer.layer1x1 || layer.layer1x1->groups != 1 || layer.head1x1) return false;
   for (const std::optional<FilmSpec>& film : layer.films)
     if (film) return false;
-  return layer.gating == Gating::kNone && layer.activation.kind == Activation::Kind::kTanh &&
-         layer.bottleneck == layer.conv.ins && layer.mixin.ins == 1 && layer.conv.groups == 1 &&
-         layer.conv.kernel == first.conv.kernel && layer.conv.kernel <= 64;
+  return layer.gating == Gating::kNone && has_fast_curve(layer) &&
+         layer.bottleneck == layer.conv.ins && layer.mixin.ins == 1 && layer.conv.groups == 1;
 }
 
-/// True for the form that WaveNetModel plays on its fused kernels.
-bool is_a1(const GeneralSpec& spec) {
+/// True for the form that WaveNetModel plays on its fused kernels, as A1 and A2 are.
+bool is_fast(const GeneralSpec& spec) {
   if (spec.condition || spec.condition_model || !spec.post_head.empty()) return false;
   for (const GeneralArray& array : spec.arrays) {
     if (array.rechannel.outs > kMaxChannels || array.head.outs > kMaxChannels) return false;
-    if (array.head.kernel != 1) return false;
-    for (const GeneralLayer& layer : array.layers)
-      if (!layer_is_a1(layer, array.layers.front())) return false;
+    if (!std::all_of(array.layers.begin(), array.layers.end(),
+                     [](const GeneralLayer& layer) { return is_fast(layer); }))
+      return false;
   }
   return true;
 }
@@ -50,34 +61,43 @@ void drop_what_is_free(WaveNetLayer& layer, size_t channels) {
   if (layer.mix_bias.empty() && is_identity(layer.mix, channels)) layer.mix.clear();
 }
 
-WaveNetSpec to_a1(const GeneralSpec& from) {
+WaveNetLayer to_fast(const GeneralLayer& from) {
+  WaveNetLayer layer{.kernel_size = from.conv.kernel,
+                     .dilation = from.conv.dilation,
+                     .curve = from.activation.kind == Activation::Kind::kTanh ? dsp::Curve::kTanh
+                                                                              : dsp::Curve::kLeaky,
+                     .slope = from.activation.kind == Activation::Kind::kLeakyReLU
+                                  ? from.activation.slopes.front()
+                                  : 0.0F,
+                     .weight = from.conv.weight,
+                     .bias = from.conv.bias,
+                     .mixin = from.mixin.weight,
+                     .mix = from.layer1x1 ? from.layer1x1->weight : std::vector<float>{},
+                     .mix_bias = from.layer1x1 ? from.layer1x1->bias : std::vector<float>{}};
+  drop_what_is_free(layer, static_cast<size_t>(from.conv.ins));
+  return layer;
+}
+
+WaveNetSpec to_fast(const GeneralSpec& from) {
   WaveNetSpec spec;
   spec.head_scale = from.head_scale;
   for (const GeneralArray& general : from.arrays) {
     WaveNetArray& array = spec.arrays.emplace_back();
     array.input_size = general.rechannel.ins;
     array.channels = general.rechannel.outs;
-    array.kernel_size = general.layers.front().conv.kernel;
     array.head_size = general.head.outs;
+    array.head_kernel = general.head.kernel;
+    array.head_dilation = general.head.dilation;
     array.rechannel = general.rechannel.weight;
     array.head_weight = general.head.weight;
     array.head_bias = general.head.bias;
-    for (const GeneralLayer& layer : general.layers) {
-      const ConvSpec mix = layer.layer1x1.value_or(ConvSpec{});
-      array.layers.push_back({.dilation = layer.conv.dilation,
-                              .weight = layer.conv.weight,
-                              .bias = layer.conv.bias,
-                              .mixin = layer.mixin.weight,
-                              .mix = mix.weight,
-                              .mix_bias = mix.bias});
-      drop_what_is_free(array.layers.back(), static_cast<size_t>(array.channels));
-    }
+    for (const GeneralLayer& layer : general.layers) array.layers.push_back(to_fast(layer));
   }
   return spec;
 }
 
 std::shared_ptr<const Model> make_model(ModelInfo info, GeneralSpec spec) {
-  if (is_a1(spec)) return std::make_shared<WaveNetModel>(std::move(info), to_a1(spec));
+  if (is_fast(spec)) return std::make_shared<WaveNetModel>(std::move(info), to_fast(spec));
   return std::make_shared<GeneralWaveNetModel>(std::move(info), std::move(spec));
 }
 

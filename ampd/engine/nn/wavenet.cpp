@@ -9,7 +9,7 @@ namespace {
 using dsp::kPlaneFrames;
 using dsp::kSlackFrames;
 
-constexpr int kMirrorFrames = kMaxFrames + kSlackFrames;
+constexpr int kMirrorFrames = kMaxFrames + kSlackFrames;  // a block, read in whole vectors
 
 /// Zeroed floats at a 64-byte boundary, which is what the widest vector likes best.
 class Floats {
@@ -31,8 +31,8 @@ class Floats {
   float* data_;
 };
 
-/// What one layer hears: a ring of planes. The first kMirrorFrames of a plane stand again behind
-/// its end, so that a tap reads in one piece wherever it starts.
+/// What one convolution hears: a ring of planes. The first kMirrorFrames of a plane stand again
+/// behind its end, so that a tap reads in one piece wherever it starts.
 struct Ring {
   float* plane = nullptr;
   int channels = 0;
@@ -42,10 +42,17 @@ struct Ring {
 
   void shape(int history_frames, int channel_count) {
     channels = channel_count;
-    length = history_frames + kMaxFrames + kSlackFrames;
-    stride = (length + kMirrorFrames + 15) / 16 * 16;
+    // Whole blocks, so that full blocks and far taps stay aligned all the way round.
+    length = (history_frames + 2 * kMaxFrames + kSlackFrames - 1) / kMaxFrames * kMaxFrames;
+    stride = length + kMirrorFrames + kSlackFrames;
     if (stride % 1024 == 0) stride += 16;
   }
+
+  [[nodiscard]] size_t floats() const {
+    return static_cast<size_t>(stride) * static_cast<size_t>(channels);
+  }
+
+  [[nodiscard]] float* now() const noexcept AMP_RT { return plane + at; }
 
   [[nodiscard]] const float* back(int frames) const noexcept AMP_RT {
     const int from = at - frames;
@@ -53,14 +60,18 @@ struct Ring {
   }
 
   /// Repeat what the block at `at` changed on the other side of the seam.
-  void mirror(int frames) noexcept AMP_RT {
+  void mirror(const dsp::Kernels& kernels, int frames) noexcept AMP_RT {
     const int over = at + frames - length;
     const int front = std::min(at + frames, kMirrorFrames) - at;
+    if (over > 0) kernels.repeat(plane, channels, stride, length, 0, over);
+    if (front > 0) kernels.repeat(plane, channels, stride, at, length + at, front);
+  }
+
+  /// Every frame ever heard was as the one at `at`.
+  void settle() noexcept AMP_RT {
     for (int c = 0; c < channels; ++c) {
       float* const p = plane + static_cast<ptrdiff_t>(c) * stride;
-      if (over > 0) std::memcpy(p, p + length, static_cast<size_t>(over) * sizeof(float));
-      if (front > 0)
-        std::memcpy(p + length + at, p + at, static_cast<size_t>(front) * sizeof(float));
+      std::fill_n(p, stride, p[at]);
     }
   }
 
@@ -70,16 +81,37 @@ struct Ring {
   }
 };
 
-struct Layer {
+/// A convolution as it plays: packed weights, and where its taps are.
+struct Conv {
   std::vector<float> weight;
-  std::vector<float> mix;
   Ring ring;
+  int dilation = 1;
+  std::vector<const float*> taps;
+
+  Conv(const std::vector<float>& matrix, int outs, int ins, int kernel, int step,
+       const dsp::Kernels& kernels)
+      : weight(dsp::pack_tiles(matrix, outs, ins * kernel, kernels.widest_tile)),
+        dilation(step),
+        taps(static_cast<size_t>(kernel)) {
+    ring.shape((kernel - 1) * step, ins);
+  }
+
+  void find_taps() noexcept AMP_RT {
+    int back = static_cast<int>(taps.size()) * dilation;
+    for (const float*& tap : taps) tap = ring.back(back -= dilation);
+  }
+};
+
+struct Layer {
+  Conv conv;
+  std::vector<float> mix;
+  dsp::LayerArgs args;  ///< wired once: to gather it anew costs more than a short block's tanh
 };
 
 struct Array {
   std::vector<float> rechannel;
-  std::vector<float> head;
   std::vector<Layer> layers;
+  Conv head;
 };
 
 class VectorWaveNet final : public Net {
@@ -87,39 +119,24 @@ class VectorWaveNet final : public Net {
   VectorWaveNet(const WaveNetModel& model, dsp::Isa isa)
       : model_(model), kernels_(dsp::kernels(isa)), memory_(layout()) {
     place();
-    std::array<float, kMaxFrames> out{};
-    for (int frame = 0; frame < model_.info.receptive_field_frames; frame += kMaxFrames) {
-      const std::array<float, kMaxFrames> silence{};
-      VectorWaveNet::process(silence.data(), out.data(), kMaxFrames);
-    }
-    for (const Array& array : arrays_)
-      for (const Layer& layer : array.layers)
-        for (int c = 0; c < layer.ring.channels; ++c)
-          rest_.push_back(*(layer.ring.back(1) + static_cast<ptrdiff_t>(c) * layer.ring.stride));
+    wire();
     VectorWaveNet::reset();
   }
 
+  /// One frame of silence, which every ring takes for all it ever heard.
   void reset() noexcept AMP_RT override {
-    const float* rest = rest_.data();
-    for (Array& array : arrays_)
-      for (Layer& layer : array.layers) {
-        layer.ring.at = 0;
-        for (int c = 0; c < layer.ring.channels; ++c)
-          std::fill_n(layer.ring.plane + static_cast<ptrdiff_t>(c) * layer.ring.stride,
-                      layer.ring.stride, *rest++);
-      }
+    for (Array& array : arrays_) {
+      array.head.ring.at = 0;
+      for (Layer& layer : array.layers) layer.conv.ring.at = 0;
+    }
+    const float silence = 0;
+    settling_ = true;
+    run(&silence, 1);
+    settling_ = false;
   }
 
   void process(const float* in, float* out, int frames) noexcept AMP_RT override {
-    std::copy_n(in, frames, input_);
-    const float* stream = input_;
-    float* head = head_a_;
-    float* head_out = head_b_;
-    for (size_t a = 0; a < arrays_.size(); ++a) {
-      run_array(a, stream, head, head_out, frames);
-      std::swap(head, head_out);
-      stream = stream_;
-    }
+    const float* const head = run(in, frames);
     for (int t = 0; t < frames; ++t) out[t] = head[t] * model_.spec.head_scale;
   }
 
@@ -130,24 +147,25 @@ class VectorWaveNet final : public Net {
   size_t layout() {
     size_t floats = kPlaneFrames;
     for (const WaveNetArray& spec : model_.spec.arrays) {
-      Array array;
-      array.rechannel = dsp::pack_tiles(spec.rechannel, spec.channels, spec.input_size);
-      array.head = dsp::pack_tiles(spec.head_weight, spec.head_size, spec.channels);
+      Array array{.rechannel = dsp::pack_tiles(spec.rechannel, spec.channels, spec.input_size,
+                                               kernels_.widest_tile),
+                  .layers{},
+                  .head{spec.head_weight, spec.head_size, spec.channels, spec.head_kernel,
+                        spec.head_dilation, kernels_}};
       for (const WaveNetLayer& from : spec.layers) {
-        Layer layer;
-        layer.weight =
-            dsp::pack_tiles(from.weight, spec.channels, spec.channels * spec.kernel_size);
-        layer.mix = from.mix.empty() ? std::vector<float>{}
-                                     : dsp::pack_tiles(from.mix, spec.channels, spec.channels);
-        layer.ring.shape(from.dilation * (spec.kernel_size - 1), spec.channels);
-        floats += static_cast<size_t>(layer.ring.stride) * static_cast<size_t>(spec.channels);
+        Layer layer{.conv{from.weight, spec.channels, spec.channels, from.kernel_size,
+                          from.dilation, kernels_},
+                    .mix{},
+                    .args{}};
+        if (!from.mix.empty())
+          layer.mix = dsp::pack_tiles(from.mix, spec.channels, spec.channels, kernels_.widest_tile);
+        floats += layer.conv.ring.floats();
         array.layers.push_back(std::move(layer));
       }
+      floats += array.head.ring.floats();
       arrays_.push_back(std::move(array));
       widest_ = std::max({widest_, spec.channels, spec.head_size});
-      most_taps_ = std::max(most_taps_, spec.kernel_size);
     }
-    taps_.resize(static_cast<size_t>(most_taps_));
     return floats + 4 * static_cast<size_t>(widest_) * kPlaneFrames;
   }
 
@@ -155,84 +173,128 @@ class VectorWaveNet final : public Net {
     float* at = memory_.data();
     input_ = at;
     at += kPlaneFrames;
-    const ptrdiff_t planes = static_cast<ptrdiff_t>(widest_) * kPlaneFrames;
-    for (float** buffer : {&z_, &stream_, &head_a_, &head_b_}) {
+    for (float** buffer : {&z_, &stream_, &head_, &nothing_}) {
       *buffer = at;
-      at += planes;
+      at += static_cast<ptrdiff_t>(widest_) * kPlaneFrames;
     }
-    for (Array& array : arrays_)
-      for (Layer& layer : array.layers) {
-        layer.ring.plane = at;
-        at += static_cast<ptrdiff_t>(layer.ring.stride) * layer.ring.channels;
-      }
+    const auto put = [&at](Ring& ring) {
+      ring.plane = at;
+      at += static_cast<ptrdiff_t>(ring.floats());
+    };
+    for (Array& array : arrays_) {
+      for (Layer& layer : array.layers) put(layer.conv.ring);
+      put(array.head.ring);
+    }
   }
 
-  void run_array(size_t index, const float* stream, float* head, float* head_out,
-                 int frames) noexcept AMP_RT {
+  const float* run(const float* in, int frames) noexcept AMP_RT {
+    std::copy_n(in, frames, input_);
+    const float* stream = input_;
+    for (size_t a = 0; a < arrays_.size(); ++a) {
+      run_array(a, stream, frames);
+      stream = stream_;
+    }
+    return head_;
+  }
+
+  /// A block was written to `ring`.
+  void heard(Ring& ring, int frames) noexcept AMP_RT {
+    if (settling_)
+      ring.settle();
+    else
+      ring.mirror(kernels_, frames);
+  }
+
+  void run_array(size_t index, const float* stream, int frames) noexcept AMP_RT {
     const WaveNetArray& spec = model_.spec.arrays[index];
     Array& array = arrays_[index];
-    Ring& first = array.layers.front().ring;
-    kernels_.dense({.in_channels = spec.input_size,
-                    .out_channels = spec.channels,
-                    .frames = frames,
-                    .in = stream,
-                    .in_stride = kPlaneFrames,
-                    .weight = array.rechannel.data(),
-                    .bias = data_or_null(spec.rechannel_bias),
-                    .out = first.plane + first.at,
-                    .out_stride = first.stride});
-    first.mirror(frames);
-    start_head(spec, first, index, head, frames);
-    for (size_t l = 0; l < array.layers.size(); ++l) {
-      const bool last = l + 1 == array.layers.size();
-      Ring* const next = last ? nullptr : &array.layers[l + 1].ring;
-      const bool unused = last && index + 1 == arrays_.size();
-      run_layer(spec, spec.layers[l], array.layers[l], next, unused, head, frames);
-    }
-    kernels_.dense({.in_channels = spec.channels,
-                    .out_channels = spec.head_size,
-                    .frames = frames,
-                    .in = head,
-                    .in_stride = kPlaneFrames,
-                    .weight = array.head.data(),
-                    .bias = data_or_null(spec.head_bias),
-                    .out = head_out,
-                    .out_stride = kPlaneFrames});
+    Ring& first = array.layers.front().conv.ring;
+    const float* const in[1] = {stream};
+    kernels_.conv({.in_channels = spec.input_size,
+                   .out_channels = spec.channels,
+                   .taps = 1,
+                   .frames = frames,
+                   .x = in,
+                   .x_stride = kPlaneFrames,
+                   .weight = array.rechannel.data(),
+                   .bias = data_or_null(spec.rechannel_bias),
+                   .out = first.now(),
+                   .out_stride = first.stride});
+    heard(first, frames);
+    run_layers(index, array, frames);
+    run_head(spec, array.head, frames);
   }
 
-  static void start_head(const WaveNetArray& spec, const Ring& first, size_t index, float* head,
-                         int frames) noexcept AMP_RT {
-    for (int c = 0; c < spec.channels; ++c) {
-      float* const to = head + static_cast<ptrdiff_t>(c) * kPlaneFrames;
-      if (spec.head_starts_from_stream)
-        std::copy_n(first.plane + first.at + static_cast<ptrdiff_t>(c) * first.stride, frames, to);
-      else if (index == 0)
-        std::fill_n(to, frames, 0.0F);
-    }
+  void run_head(const WaveNetArray& spec, Conv& head, int frames) noexcept AMP_RT {
+    heard(head.ring, frames);
+    head.find_taps();
+    kernels_.conv({.in_channels = spec.channels,
+                   .out_channels = spec.head_size,
+                   .taps = spec.head_kernel,
+                   .frames = frames,
+                   .x = head.taps.data(),
+                   .x_stride = head.ring.stride,
+                   .weight = head.weight.data(),
+                   .bias = data_or_null(spec.head_bias),
+                   .out = head_,
+                   .out_stride = kPlaneFrames});
+    if (!settling_) head.ring.advance(frames);
   }
 
-  void run_layer(const WaveNetArray& spec, const WaveNetLayer& from, Layer& layer, Ring* next,
-                 bool unused, float* head, int frames) noexcept AMP_RT {
-    for (int k = 0; k < spec.kernel_size; ++k)
-      taps_[static_cast<size_t>(k)] = layer.ring.back((spec.kernel_size - 1 - k) * from.dilation);
-    float* const onward = next != nullptr ? next->plane + next->at : stream_;
-    kernels_.layer({.channels = spec.channels,
-                    .taps = spec.kernel_size,
-                    .frames = frames,
-                    .x = taps_.data(),
-                    .x_stride = layer.ring.stride,
-                    .weight = layer.weight.data(),
-                    .bias = from.bias.data(),
-                    .mixin = data_or_null(from.mixin),
-                    .condition = input_,
-                    .z = z_,
-                    .head = head,
-                    .mix = data_or_null(layer.mix),
-                    .mix_bias = data_or_null(from.mix_bias),
-                    .next = unused ? nullptr : onward,
-                    .next_stride = next != nullptr ? next->stride : kPlaneFrames});
-    if (next != nullptr) next->mirror(frames);
-    layer.ring.advance(frames);
+  /// What of a layer's arguments never changes.
+  void wire(const WaveNetArray& spec, const WaveNetLayer& from, Array& array, Layer& layer) {
+    const bool is_last = &layer == &array.layers.back();
+    const Ring* const next = is_last ? nullptr : &(&layer)[1].conv.ring;
+    const bool unused = is_last && &array == &arrays_.back();
+    layer.args = {.sum = {.in_channels = spec.channels,
+                          .out_channels = spec.channels,
+                          .taps = from.kernel_size,
+                          .x = layer.conv.taps.data(),
+                          .x_stride = layer.conv.ring.stride,
+                          .weight = layer.conv.weight.data(),
+                          .bias = from.bias.data(),
+                          .mixin = data_or_null(from.mixin),
+                          .condition = input_,
+                          .out = z_,
+                          .out_stride = kPlaneFrames},
+                  .curve = from.curve,
+                  .slope = from.slope,
+                  .head_before_stride = array.head.ring.stride,
+                  .head_stride = array.head.ring.stride,
+                  .mix = data_or_null(layer.mix),
+                  .mix_bias = data_or_null(from.mix_bias),
+                  .next = unused ? nullptr : stream_,
+                  .next_stride = next != nullptr ? next->stride : kPlaneFrames};
+    if (&layer == &array.layers.front())
+      layer.args.head_before_stride =
+          spec.head_starts_from_stream ? layer.conv.ring.stride : kPlaneFrames;
+  }
+
+  void wire() {
+    for (size_t a = 0; a < arrays_.size(); ++a)
+      for (size_t l = 0; l < arrays_[a].layers.size(); ++l)
+        wire(model_.spec.arrays[a], model_.spec.arrays[a].layers[l], arrays_[a],
+             arrays_[a].layers[l]);
+  }
+
+  void run_layers(size_t index, Array& array, int frames) noexcept AMP_RT {
+    float* const head = array.head.ring.now();
+    const float* before = model_.spec.arrays[index].head_starts_from_stream
+                              ? array.layers.front().conv.ring.now()
+                          : index > 0 ? head_
+                                      : nothing_;
+    for (Layer& layer : array.layers) {
+      Ring* const next = &layer == &array.layers.back() ? nullptr : &(&layer)[1].conv.ring;
+      layer.conv.find_taps();
+      layer.args.sum.frames = frames;
+      layer.args.head_before = before;
+      layer.args.head = head;
+      if (next != nullptr) layer.args.next = next->now();
+      kernels_.layer(layer.args);
+      if (next != nullptr) heard(*next, frames);
+      if (!settling_) layer.conv.ring.advance(frames);
+      before = head;
+    }
   }
 
   static const float* data_or_null(const std::vector<float>& values) noexcept AMP_RT {
@@ -242,15 +304,13 @@ class VectorWaveNet final : public Net {
   const WaveNetModel& model_;
   const dsp::Kernels& kernels_;
   std::vector<Array> arrays_;
-  std::vector<const float*> taps_;
-  std::vector<float> rest_;
   int widest_ = 1;
-  int most_taps_ = 1;
+  bool settling_ = false;
   float* input_ = nullptr;
   float* z_ = nullptr;
-  float* stream_ = nullptr;
-  float* head_a_ = nullptr;
-  float* head_b_ = nullptr;
+  float* stream_ = nullptr;   ///< what an array hands to the next
+  float* head_ = nullptr;     ///< what its head says
+  float* nothing_ = nullptr;  ///< zeros, where the first head starts
   Floats memory_;
 };
 
@@ -266,9 +326,10 @@ ModelInfo measure(ModelInfo info, const WaveNetSpec& spec) {
   info.receptive_field_frames = 1;
   info.mac_per_sample = 0;
   for (const WaveNetArray& array : spec.arrays) {
-    info.mac_per_sample += array.channels * (array.input_size + array.head_size);
+    info.receptive_field_frames += array.head_history_frames();
+    info.mac_per_sample += static_cast<int>(array.rechannel.size() + array.head_weight.size());
     for (const WaveNetLayer& layer : array.layers) {
-      info.receptive_field_frames += (array.kernel_size - 1) * layer.dilation;
+      info.receptive_field_frames += layer.history_frames();
       info.mac_per_sample +=
           static_cast<int>(layer.weight.size() + layer.mixin.size() + layer.mix.size());
     }

@@ -9,13 +9,11 @@ namespace {
 class ScalarWaveNet final : public Net {
  public:
   explicit ScalarWaveNet(const WaveNetModel& model) : model_(model) {
-    for (const WaveNetArray& array : spec().arrays)
-      for (const WaveNetLayer& layer : array.layers) {
-        const int frames = layer.dilation * (array.kernel_size - 1) + 1;
-        histories_.push_back(
-            {std::vector<double>(static_cast<size_t>(frames) * static_cast<size_t>(array.channels)),
-             0});
-      }
+    for (const WaveNetArray& array : spec().arrays) {
+      for (const WaveNetLayer& layer : array.layers)
+        histories_.emplace_back(layer.history_frames(), array.channels);
+      histories_.emplace_back(array.head_history_frames(), array.channels);
+    }
     for (int frame = 0; frame < model_.info.receptive_field_frames; ++frame) step(0.0);
     rest_ = histories_;
   }
@@ -40,8 +38,25 @@ class ScalarWaveNet final : public Net {
  private:
   using Values = std::array<double, kMaxChannels>;
 
-  /// The last inputs of one layer, one row of channels a frame, round and round.
+  /// The last inputs of one convolution, one row of channels a frame, round and round.
   struct History {
+    History(int history_frames, int width)
+        : channels(static_cast<size_t>(width)),
+          frames(static_cast<size_t>(history_frames + 1) * channels) {}
+
+    void push(const Values& values) noexcept AMP_RT {
+      newest = (newest + 1) % length();
+      std::copy_n(values.begin(), channels, &frames[static_cast<size_t>(newest) * channels]);
+    }
+    [[nodiscard]] double at(int back, size_t channel) const noexcept AMP_RT {
+      const auto row = static_cast<size_t>((newest - back + length()) % length());
+      return frames[row * channels + channel];
+    }
+    [[nodiscard]] int length() const noexcept AMP_RT {
+      return static_cast<int>(frames.size() / channels);
+    }
+
+    size_t channels;
     std::vector<double> frames;
     int newest = 0;
   };
@@ -51,16 +66,33 @@ class ScalarWaveNet final : public Net {
   double step(double input) noexcept AMP_RT {
     Values stream{input};
     Values head{};
-    size_t index = 0;
+    History* history = histories_.data();
     for (const WaveNetArray& array : spec().arrays) {
       stream =
           dense(array.rechannel, array.rechannel_bias, stream, array.channels, array.input_size);
       if (array.head_starts_from_stream) head = stream;
       for (const WaveNetLayer& layer : array.layers)
-        stream = run_layer(array, layer, histories_[index++], input, stream, head);
-      head = dense(array.head_weight, array.head_bias, head, array.head_size, array.channels);
+        stream = run_layer(array, layer, *history++, input, stream, head);
+      history->push(head);
+      head = convolve(array.head_weight, array.head_bias, *history++, array.head_size,
+                      array.head_kernel, array.head_dilation);
     }
     return head[0] * static_cast<double>(spec().head_scale);
+  }
+
+  static Values convolve(const std::vector<float>& weight, const std::vector<float>& bias,
+                         const History& history, int outs, int kernel,
+                         int dilation) noexcept AMP_RT {
+    Values out{};
+    const float* w = weight.data();
+    for (size_t o = 0; o < static_cast<size_t>(outs); ++o) {
+      double sum = bias.empty() ? 0.0 : static_cast<double>(bias[o]);
+      for (size_t i = 0; i < history.channels; ++i)
+        for (int k = 0; k < kernel; ++k)
+          sum += static_cast<double>(*w++) * history.at((kernel - 1 - k) * dilation, i);
+      out[o] = sum;
+    }
+    return out;
   }
 
   static Values dense(const std::vector<float>& weight, const std::vector<float>& bias,
@@ -75,30 +107,24 @@ class ScalarWaveNet final : public Net {
     return out;
   }
 
+  static double curve(const WaveNetLayer& layer, double sum) noexcept AMP_RT {
+    if (layer.curve == dsp::Curve::kTanh) return std::tanh(sum);
+    return sum > 0 ? sum : sum * static_cast<double>(layer.slope);
+  }
+
   static Values run_layer(const WaveNetArray& array, const WaveNetLayer& layer, History& history,
                           double input, const Values& stream, Values& head) noexcept AMP_RT {
-    const auto channels = static_cast<size_t>(array.channels);
-    const int length = static_cast<int>(history.frames.size() / channels);
-    history.newest = (history.newest + 1) % length;
-    std::copy_n(stream.begin(), channels,
-                &history.frames[static_cast<size_t>(history.newest) * channels]);
-    Values z{};
-    const float* w = layer.weight.data();
-    for (size_t o = 0; o < channels; ++o) {
-      double sum = static_cast<double>(layer.bias[o]);
-      if (!layer.mixin.empty()) sum += static_cast<double>(layer.mixin[o]) * input;
-      for (size_t i = 0; i < channels; ++i)
-        for (int k = 0; k < array.kernel_size; ++k) {
-          const int back = (array.kernel_size - 1 - k) * layer.dilation;
-          const auto row = static_cast<size_t>((history.newest - back + length) % length);
-          sum += static_cast<double>(*w++) * history.frames[row * channels + i];
-        }
-      z[o] = std::tanh(sum);
-      head[o] += z[o];
+    history.push(stream);
+    Values z = convolve(layer.weight, layer.bias, history, array.channels, layer.kernel_size,
+                        layer.dilation);
+    for (size_t c = 0; c < history.channels; ++c) {
+      if (!layer.mixin.empty()) z[c] += static_cast<double>(layer.mixin[c]) * input;
+      z[c] = curve(layer, z[c]);
+      head[c] += z[c];
     }
     Values next =
         layer.mix.empty() ? z : dense(layer.mix, layer.mix_bias, z, array.channels, array.channels);
-    for (size_t c = 0; c < channels; ++c) next[c] += stream[c];
+    for (size_t c = 0; c < history.channels; ++c) next[c] += stream[c];
     return next;
   }
 
