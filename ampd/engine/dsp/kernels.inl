@@ -68,13 +68,12 @@ AMP_INLINE Vec tanh_of(Vec x) {
   p = p * s + splat(2.1427260433038528e-05F);
   p = p * s + splat(3.5445953151434814e-03F);
   p = p * s + splat(0.1342212295921505F);
-  p = p * s + splat(1.0F);
   Vec q = splat(8.246385854035412e-07F);
   q = q * s + splat(3.366229351567816e-04F);
   q = q * s + splat(2.6062876442035893e-02F);
   q = q * s + splat(0.46755449938966287F);
   q = q * s + splat(1.0F);
-  return x * p / q;
+  return (x * s * p + x) / q;  // the 1 of P rounds once, with x
 }
 
 // How many accumulators the registers hold beside a group of vectors and a weight.
