@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test run check rtsan test-arm bench bench-arm format clean
+.PHONY: help demo test run check rtsan asan fuzz test-arm bench bench-arm format clean
 
 PYTHON ?= python3
 # Its own line, because a bare `torch` may pull a CUDA build of several GB. On a machine without a
@@ -40,7 +40,7 @@ check: $(VENV)/.dev build/tests/.built  ## formatting, lint, types and sizes, wi
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	find ampd/engine tests/engine -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
+	find ampd/engine tests/engine tests/fuzz -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tests -quiet \
 	  -j $(shell nproc) 'ampd/engine/.*' >build/tidy.log 2>&1 || { cat build/tidy.log; exit 1; }
 	$(BIN)/lizard -w -C 15 -L 80 ampd trainer tests
@@ -64,16 +64,35 @@ bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC, switches
 	@$(BIN)/python -m tests.bench.osc_latency
 	@$(BIN)/python -m tests.bench.agreement
 	@$(BIN)/python -m tests.bench.resampling
+	@$(BIN)/python -m tests.bench.hostile
 
 bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an estimate by llvm-mca
 	$(call install_packages,llvm-22)
 	@cmake --build build/arm --target one_block
 	@$(PYTHON) -m tests.bench.arm_estimate build/arm/tests/one_block
+asan: $(VENV)/.apt  ## the engine's tests and the fuzzer's kept files under ASan and UBSan
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/asan -G Ninja -DAMP_SANITIZE=address,undefined \
+	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/asan.log 2>&1 || { cat build/asan.log; exit 1; }
+	@cmake --build build/asan
+	ctest --test-dir build/asan --output-on-failure --timeout 900
+
+fuzz: $(VENV)/.apt  ## attack the model loader for MINUTES=10, or for RUNS=2000000 files
+	$(call install_packages,$(RTSAN_PACKAGES))
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-22 -DAMP_FUZZ=ON \
+	  -DAMP_SANITIZE=address,undefined -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON \
+	  >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
+	@cmake --build build/fuzz --target fuzz_load fuzz_seeds
+	@build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds
+	@$(PYTHON) tests/fuzz/fuzz.py build/fuzz/fuzz/fuzz_load build/fuzz/seeds \
+	  $(if $(RUNS),--runs $(RUNS),--minutes $(or $(MINUTES),10))
+
 
 format: $(VENV)/.dev  ## rewrite the sources in the one style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	find ampd/engine tests/engine -name '*.?pp' | xargs $(BIN)/clang-format -i
+	find ampd/engine tests/engine tests/fuzz -name '*.?pp' | xargs $(BIN)/clang-format -i
 
 clean:  ## remove what was built; models, rigs and settings stay
 	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache
@@ -124,7 +143,7 @@ build/arm/.configured: $(VENV)/.apt ampd/engine/aarch64.cmake
 	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/arm.log 2>&1 || { cat build/arm.log; exit 1; }
 	@touch $@
 
-build/tests/.built: $(VENV)/.tools $(SOURCES) $(wildcard tests/engine/*)
+build/tests/.built: $(VENV)/.tools $(SOURCES) $(wildcard tests/engine/* tests/fuzz/*)
 	@mkdir -p build
 	@cmake -S ampd/engine -B build/tests -G Ninja -DCMAKE_BUILD_TYPE=Release \
 	  -DAMP_BUILD_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \

@@ -165,26 +165,34 @@ TEST_CASE("a model in several sizes has the param quality, which a reset takes a
 
 TEST_CASE("a block that gives a NaN is left for the dry signal without a click") {
   const TempDir dir;
-  nlohmann::json document = native_model(2, 1, {1}, 1);
-  // Large enough to overflow float32 in the output for loud input only.
-  document["tensors"]["output.weight"] = {3e38, 3e38};
-  document["tensors"]["input.weight"] = {4.0, 4.0};
-  document["tensors"]["output.bias"] = {0.0};
-  document["tensors"]["input.bias"] = {0.0, 0.0};
-  document["tensors"]["blocks.0.weight"] = {0, 0, 0, 0};
-  document["tensors"]["blocks.0.bias"] = {0.0, 0.0};
+  // Silent up to 0.6, beyond float32 above: more than the loader tries a model with.
+  const nlohmann::json document{{"version", "0.5.4"},
+                                {"architecture", "WaveNet"},
+                                {"config",
+                                 {{"layers",
+                                   {{{"input_size", 1},
+                                     {"condition_size", 1},
+                                     {"channels", 1},
+                                     {"head_size", 1},
+                                     {"head_bias", false},
+                                     {"kernel_size", 1},
+                                     {"dilations", {1}},
+                                     {"activation", "ReLU"}}}},
+                                  {"head_scale", 1}}},
+                                {"weights", {1, 3, -1.8, 0, 0, 0, 3e38, 3e38}},
+                                {"sample_rate", 48000}};
   const std::string file = dir.write("m.json", document.dump());
   Chain chain(
       {.values = {}, .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}},
       48000, dsp::best_isa());
   std::vector<float> input(2000);
   for (size_t i = 0; i < input.size(); ++i)
-    input[i] = 0.5F * std::sin(static_cast<float>(i) * 0.05F) * (i >= 128 ? 1.0F : 0.0F);
+    input[i] = 0.9F * std::sin(static_cast<float>(i) * 0.05F) * (i >= 128 ? 1.0F : 0.0F);
   const std::vector<float> output = play(chain, input);
   CHECK(chain.faulted());
   for (size_t i = 1; i < output.size(); ++i) {
     REQUIRE(std::isfinite(output[i]));
-    REQUIRE(std::abs(output[i] - output[i - 1]) <= 0.03F);  // the sine's own step is 0.025
+    REQUIRE(std::abs(output[i] - output[i - 1]) <= 0.05F);  // the sine's own step is 0.045
   }
   CHECK(output.back() == input.back());
   chain.reset();

@@ -133,7 +133,7 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
   float largest = a.size() == b.size() ? 0.0F : INFINITY;
   for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
     const float difference = std::abs(a[i] - b[i]);
-    if (!(difference <= largest)) largest = difference;
+    if (!(difference <= largest)) largest = std::isnan(difference) ? INFINITY : difference;
   }
   return largest;
 }

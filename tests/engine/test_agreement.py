@@ -124,27 +124,3 @@ def assert_one_sentence(path: str, refusal: Exception) -> None:
     assert text.startswith(f"{path}: ")
     assert text.endswith(".")
     assert "\n" not in text
-
-
-def hostile_rows(expect: str) -> list[Path]:
-    if not CORPUS.exists():
-        pytest.skip("shared/model-corpus is absent")
-    rows = json.loads((CORPUS / "hostile" / "index.json").read_text())
-    return [
-        CORPUS / "hostile" / row["file"]
-        for row in rows
-        if row["expect"] == expect and not row["file"].endswith(".gz")
-    ]
-
-
-def test_hostile_files_of_the_corpus_are_refused_in_one_sentence() -> None:
-    for path in hostile_rows("reject"):
-        with pytest.raises(_engine.LoadError) as refusal:
-            _engine.inspect_model(str(path))
-        assert_one_sentence(str(path), refusal.value)
-
-
-def test_odd_but_sound_nam_files_of_the_corpus_load() -> None:
-    for path in hostile_rows("accept"):
-        if path.suffix == ".nam":
-            assert _engine.inspect_model(str(path)).family == "nam", path.name

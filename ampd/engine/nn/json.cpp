@@ -1,14 +1,8 @@
 #include "json.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cmath>
-#include <cstring>
-#include <nlohmann/json.hpp>
-#include <set>
 
+#include "json_document.hpp"
 #include "model.hpp"
 
 namespace amp::nn {
@@ -22,79 +16,8 @@ struct Json::Document {
 
 namespace {
 
-constexpr size_t kMostBytes = 64U << 20U;
-constexpr int kMostDepth = 64;
-
-[[noreturn]] void fail_file(const std::string& file, const std::string& what) {
-  throw LoadError(file + ": " + what);
-}
-
 const json& as_json(const void* node) {
   return *static_cast<const json*>(node);
-}
-
-std::string read_file(const std::string& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) fail_file(file, "cannot be opened (" + std::string(std::strerror(errno)) + ").");
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd,
-                                                                [](const int* f) { ::close(*f); });
-  struct stat info{};
-  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-    fail_file(file, "is not a regular file; expected a model file.");
-  if (info.st_size == 0) fail_file(file, "the file is empty; download or export it again.");
-  const auto size = static_cast<size_t>(info.st_size);
-  if (size > kMostBytes)
-    fail_file(file, "is " + std::to_string(size >> 20U) + " MB; a model has at most 64 MB.");
-  std::string text(size, '\0');
-  size_t got = 0;
-  while (got < size) {
-    const ssize_t n = ::read(fd, text.data() + got, size - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    got += static_cast<size_t>(n);
-  }
-  if (got < size) fail_file(file, "was cut short while it was read; try again.");
-  return text;
-}
-
-void reject_foreign(const std::string& file, const std::string& text) {
-  if (text.starts_with("PK")) fail_file(file, "is an archive, not a model file; unpack it first.");
-  if (text.starts_with("RIFF")) fail_file(file, "is a WAV recording, not a model file.");
-  const size_t start = text.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
-  if (start == std::string::npos) fail_file(file, "holds only white space; expected a model.");
-  if (text[start] == '<')
-    fail_file(file, "looks like a web page, not a model file; download the file itself.");
-}
-
-/// The reader's own words quote the file, whatever bytes are in it.
-std::string printable(const char* text) {
-  std::string clean;
-  if (const char* const id = std::strstr(text, "] ")) text = id + 2;
-  for (; *text != '\0'; ++text) clean += *text >= ' ' && *text <= '~' ? *text : '?';
-  return clean;
-}
-
-json parse(const std::string& file, const std::string& text) {
-  std::vector<std::set<std::string>> keys;
-  const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kMostDepth)
-      fail_file(file, "is nested deeper than 64 levels; expected a model file.");
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
-      fail_file(file, "has the key \"" + parsed.get<std::string>() + "\" twice in one object.");
-    return true;
-  };
-  try {
-    return json::parse(text, check);
-  } catch (const json::parse_error& error) {
-    if (error.byte >= text.size())
-      fail_file(file, "ends in the middle of the document (" + std::to_string(text.size()) +
-                          " bytes); the download is incomplete, fetch it again.");
-    fail_file(file, "is not valid JSON: " + printable(error.what()) + ".");
-  } catch (const json::exception& error) {
-    fail_file(file, "is not valid JSON: " + printable(error.what()) + ".");
-  }
 }
 
 /// As deep as a document can be, which is kMostDepth.
@@ -107,15 +30,38 @@ bool anywhere(const json& node, std::string_view part) {
   return false;
 }
 
+/// Characters that a terminal obeys or that turn text around: controls, direction marks,
+/// separators.
+bool is_invisible(std::string_view character) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7F;
+  if (character.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;
+  if (character.size() != 3 || byte(0) != 0xE2) return false;
+  if (byte(1) == 0x80) return byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) & 0xF8U) == 0xA8;
+  return byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9;
+}
+
+/// At most 256 bytes of a text that the parser found to be UTF-8, no character cut in two.
+std::string displayable(std::string_view text) {
+  std::string clean;
+  for (size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (at + length > 256) break;
+    const std::string_view character = text.substr(at, length);
+    if (!is_invisible(character)) clean += character;
+    at += length;
+  }
+  return clean;
+}
+
 }  // namespace
 
 Json::Json(std::shared_ptr<const Document> document, const void* node, std::string place)
     : document_(std::move(document)), node_(node), place_(std::move(place)) {}
 
-Json Json::read(const std::string& path) {
-  const std::string text = read_file(path);
-  reject_foreign(path, text);
-  auto document = std::make_shared<Document>(Document{path, parse(path, text)});
+Json Json::parse(std::string_view bytes, const std::string& name) {
+  auto document = std::make_shared<Document>(Document{name, parse_document(bytes, name)});
   const void* root = &document->root;
   return {std::move(document), root, ""};
 }
@@ -157,6 +103,7 @@ Json Json::at(std::string_view key) const {
 }
 
 Json Json::at(size_t index) const {
+  if (!is_array() || index >= size()) refuse("a list of at least " + std::to_string(index + 1));
   return {document_, &as_json(node_)[index], place_ + "[" + std::to_string(index) + "]"};
 }
 
@@ -191,10 +138,7 @@ bool Json::boolean() const {
 
 std::string Json::text() const {
   if (!is_text()) refuse("a text");
-  std::string clean;
-  for (const char c : as_json(node_).get<std::string>().substr(0, 256))
-    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) clean += c;
-  return clean;
+  return displayable(as_json(node_).get_ref<const std::string&>());
 }
 
 std::vector<float> Json::floats() const {
@@ -232,7 +176,9 @@ std::string Json::found() const {
   if (node.is_structured())
     return std::string(node.is_array() ? "a list" : "an object") + " of " +
            std::to_string(node.size());
-  std::string text = node.dump(-1, ' ', true, json::error_handler_t::replace);
+  const bool is_long = node.is_string() && node.get_ref<const std::string&>().size() > 60;
+  const json shown = is_long ? json(node.get_ref<const std::string&>().substr(0, 60)) : node;
+  std::string text = shown.dump(-1, ' ', true, json::error_handler_t::replace);
   return text.size() > 60 ? text.substr(0, 57) + "..." : text;
 }
 
@@ -242,7 +188,7 @@ void Json::refuse(const std::string& expected) const {
 }
 
 void Json::fail(const std::string& what) const {
-  fail_file(document_->file, what);
+  throw LoadError(document_->file + ": " + what);
 }
 
 const std::string& Json::file() const {

@@ -12,9 +12,9 @@ namespace amp::nn {
 /// Thread: control.
 class Json {
  public:
-  /// Read and parse `path`: a regular file of at most 64 MB, UTF-8, nested at most 64 deep, no
-  /// key twice in an object, nothing behind the document. Raises LoadError.
-  static Json read(const std::string& path);
+  /// The document in `bytes`, which must hold to the bounds of json_document.hpp; `name` is what
+  /// errors call it. Raises LoadError.
+  static Json parse(std::string_view bytes, const std::string& name);
 
   [[nodiscard]] bool has(std::string_view key) const;        ///< present and not null
   [[nodiscard]] bool contains(std::string_view key) const;   ///< present, if only as null
@@ -25,7 +25,7 @@ class Json {
   [[nodiscard]] bool is_number() const;
 
   [[nodiscard]] Json at(std::string_view key) const;  ///< raises LoadError where it is missing
-  [[nodiscard]] Json at(size_t index) const;          ///< index < size()
+  [[nodiscard]] Json at(size_t index) const;          ///< raises LoadError unless a list so long
   [[nodiscard]] size_t size() const;                  ///< of an array or object, else 0
 
   long integer(long minimum, long maximum) const;

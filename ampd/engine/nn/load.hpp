@@ -43,8 +43,23 @@ int read_sample_rate(const Json& holder, ModelInfo& info);
 /// The state and weights that a loader accepts, in floats: 64 MB.
 inline constexpr long kMostFloats = 16L << 20L;
 
-/// Raise LoadError where a stack needs more than kMostFloats or too long a field.
+/// Raise LoadError where a stack needs more than kMostFloats, kMostMacs or too long a field.
 void check_size(const Json& root, const StackSpec& spec);
+
+/// What a net may cost, in multiply-adds: more than the first a sample no computer plays live, and
+/// more than the second before the first sample nobody waits for.
+inline constexpr long kMostMacs = 1L << 20U;
+inline constexpr long kMostWarmMacs = 20'000'000'000L;
+
+/// Raise LoadError where a net needs more than kMostMacs a sample.
+void check_macs(const Json& root, long macs_per_sample);
+
+/// Raise LoadError where `frames` played in advance take more than kMostWarmMacs.
+void check_warm_macs(const Json& root, long frames, long macs_per_sample);
+
+/// Play a tenth of a second of noise: a file whose numbers run away is refused before it is heard.
+/// Raises LoadError.
+void try_out(const Json& root, const Model& model);
 
 /// Play `input` on a fresh net; `expected` must come out, from sample `from` on, within
 /// `tolerance` of its peak. Raises LoadError.
@@ -54,7 +69,7 @@ void check_self_test(const Json& root, const Model& model, const std::vector<flo
 /// Receptive fields longer than this are refused: ten seconds at 48 kHz.
 inline constexpr long kMostFieldFrames = 480000;
 
-/// Raise LoadError where the layers need more than 64 MB of state or too long a field.
+/// Raise LoadError where the layers need more than 64 MB of state, kMostMacs or too long a field.
 void check_size(const Json& root, const WaveNetSpec& spec);
 
 }  // namespace amp::nn

@@ -85,6 +85,9 @@ Gate read_gate(const Json& root) {
 
 void check_size(const Json& root, const PedalNetSpec& spec, const std::vector<int>& dilations) {
   const long width = dsp::padded(spec.channels);
+  const long channels = spec.channels;
+  check_macs(root, static_cast<long>(dilations.size()) * channels * channels *
+                       (static_cast<long>(spec.taps) * spec.halves() + 1));
   long field = 1;
   long floats = 0;
   for (const int dilation : dilations) {

@@ -109,8 +109,7 @@ void Reader::add_conv(const Json& layer, int units) {
     layer.at("groups").refuse("a divisor of " + std::to_string(channels_) + " and " +
                               std::to_string(units));
   const auto taps = static_cast<size_t>(conv.taps);
-  if (taps * ins() * outs > static_cast<size_t>(kMostFloats))
-    layer.at("kernel_size").refuse("a layer of at most 64 MB");
+  check_macs(layer, static_cast<long>(taps * ins() * outs));
   const Json kernel = weights.at(0);
   if (!kernel.is_array() || kernel.size() != taps)
     kernel.refuse(std::to_string(taps) + " matrices, one a tap");
@@ -285,6 +284,7 @@ std::shared_ptr<const Model> load_rtneural(const Json& root) {
     reader.add(layers.at(i));
     check_size(root, spec);
   }
+  if (spec.layers.empty()) layers.refuse("at least one layer that does something");
   if (reader.channels() != 1)
     layers.fail("layers: the last one has " + std::to_string(reader.channels()) +
                 " outputs, expected 1 (a mono model).");

@@ -88,4 +88,7 @@ class Model {
 /// Raises LoadError. Thread: control; it reads the file and allocates.
 std::shared_ptr<const Model> load_model(const std::string& path);
 
+/// The same for a file that stands in memory; `name` is its path in errors and in the info.
+std::shared_ptr<const Model> load_model(std::string_view bytes, const std::string& name);
+
 }  // namespace amp::nn

@@ -10,7 +10,8 @@ namespace amp::nn {
 
 /// What the files nested in one another may still take together.
 struct NamBudget {
-  long floats = 16L << 20L;  ///< of state: 64 MB
+  long floats = 16L << 20L;        ///< of state and weights: 64 MB
+  long warm_macs = kMostWarmMacs;  ///< of what is played before the first sample
 };
 
 /// One NAM document, whole or nested in another, its envelope already checked. Thread: control.

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "nam.hpp"
 
 namespace amp::nn {
@@ -26,7 +28,10 @@ constexpr std::array kNames{
 };
 
 float number_or(const Json& object, const char* key, float absent) {
-  return object.has(key) ? static_cast<float>(object.at(key).number()) : absent;
+  if (!object.has(key)) return absent;
+  const auto value = static_cast<float>(object.at(key).number());
+  if (!std::isfinite(value)) object.at(key).refuse("a number that is finite in 32 bits");
+  return value;
 }
 
 std::vector<float> slopes(const Json& json, bool by_channel, int channels) {

@@ -32,6 +32,7 @@ std::shared_ptr<const Model> load_nam_container(NamFile& file) {
       below.refuse("more than " + std::to_string(choices.back().below) + ", the one before it");
     if (i + 1 == list.size() && below.number() < 1) below.refuse("1 or more, as it is the last");
     choices.push_back({below.number(), load_nested(list.at(i).at("model"), file)});
+    try_out(file.root, *choices.back().model);
   }
   return std::make_shared<ChoiceModel>(file.info, std::move(choices));
 }
@@ -43,6 +44,10 @@ std::shared_ptr<const Model> load_nam_sequential(NamFile& file) {
   for (size_t i = 0; i < list.size(); ++i) {
     const Json entry = list.at(i);
     models.push_back(load_nested(entry.has("model") ? entry.at("model") : entry, file));
+  }
+  for (const auto& one : models) {
+    file.budget->warm_macs -=
+        static_cast<long>(one->info.receptive_field_frames) * one->info.mac_per_sample;
   }
   auto model = std::make_shared<SequenceModel>(file.info, std::move(models));
   if (model->info.receptive_field_frames > kMostFieldFrames)

@@ -202,6 +202,7 @@ std::shared_ptr<const Model> make_slimmable(NamFile& file, GeneralSpec full,
     GeneralSpec spec = slice(full, channels);
     charge(one, std::as_const(spec).convs(), 1, full.condition_frames());
     choices.push_back({to, make_model(one.info, std::move(spec))});
+    try_out(file.root, *choices.back().model);
     from = to;
   }
   return std::make_shared<ChoiceModel>(file.info, std::move(choices));
