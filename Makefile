@@ -54,22 +54,6 @@ rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its 
 	@cmake --build build/rtsan
 	ctest --test-dir build/rtsan --output-on-failure --timeout 300
 
-test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qemu
-	@cmake --build build/arm
-	ctest --test-dir build/arm --output-on-failure --timeout 1800 -j $(shell nproc)
-
-bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC, switches, rates
-	@$(BIN)/python -m tests.bench.engine
-	@$(BIN)/python -m tests.bench.model_cost
-	@$(BIN)/python -m tests.bench.osc_latency
-	@$(BIN)/python -m tests.bench.agreement
-	@$(BIN)/python -m tests.bench.resampling
-	@$(BIN)/python -m tests.bench.hostile
-
-bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an estimate by llvm-mca
-	$(call install_packages,llvm-22)
-	@cmake --build build/arm --target one_block
-	@$(PYTHON) -m tests.bench.arm_estimate build/arm/tests/one_block
 asan: $(VENV)/.apt  ## the engine's tests and the fuzzer's kept files under ASan and UBSan
 	@mkdir -p build
 	@cmake -S ampd/engine -B build/asan -G Ninja -DAMP_SANITIZE=address,undefined \
@@ -88,6 +72,22 @@ fuzz: $(VENV)/.apt  ## attack the model loader for MINUTES=10, or for RUNS=20000
 	@$(PYTHON) tests/fuzz/fuzz.py build/fuzz/fuzz/fuzz_load build/fuzz/seeds \
 	  $(if $(RUNS),--runs $(RUNS),--minutes $(or $(MINUTES),10))
 
+test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qemu
+	@cmake --build build/arm
+	ctest --test-dir build/arm --output-on-failure --timeout 1800 -j $(shell nproc)
+
+bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC, switches, rates
+	@$(BIN)/python -m tests.bench.engine
+	@$(BIN)/python -m tests.bench.model_cost
+	@$(BIN)/python -m tests.bench.osc_latency
+	@$(BIN)/python -m tests.bench.agreement
+	@$(BIN)/python -m tests.bench.resampling
+	@$(BIN)/python -m tests.bench.hostile
+
+bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an estimate by llvm-mca
+	$(call install_packages,llvm-22)
+	@cmake --build build/arm --target one_block
+	@$(PYTHON) -m tests.bench.arm_estimate build/arm/tests/one_block
 
 format: $(VENV)/.dev  ## rewrite the sources in the one style
 	$(BIN)/ruff format .
