@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from trainer import train as training
+from trainer.architectures import build_network
 from trainer.data import Pair, load_pair
 from trainer.errors import RecipeError, TrainerError
 from trainer.evaluate import as_json, as_row, evaluate
 from trainer.export import export
+from trainer.fields import nearest
 from trainer.files import prepare_folder
-from trainer.networks import ResidualWaveNet
-from trainer.recipe import SECTIONS, Recipe, all_keys, load_recipe, nearest, shipped_recipes
+from trainer.recipe import SECTIONS, Recipe, all_keys, load_recipe, shipped_recipes
 
 ABOUT = """\
 Teach a net to sound like your gear, from two recordings: the dry guitar, and the same take as it
@@ -36,7 +37,8 @@ exit codes
   5 a run without a result   130 stopped before there was a result"""
 
 TRAIN_ABOUT = """\
-Trains the net of a recipe and writes models/NAME/NAME.json and, for a causal net, NAME.nam.
+Trains the net of a recipe and writes models/NAME/NAME.nam and, for a residual_wavenet, NAME.json.
+runs/NAME/ then holds best_model.pt, checkpoints/ for --resume, losses.csv and TensorBoard's events.
 
 The recordings: mono WAV or FLAC, one sample rate, started together. Three minutes of varied
 playing are plenty: soft and loud, single notes and chords, and pauses. Record below full scale.
@@ -72,6 +74,9 @@ def _train(options: argparse.Namespace) -> int:
     overrides = {k: v for k in all_keys() if (v := getattr(options, k)) is not None}
     if options.minutes is not None:
         overrides |= {"training.minutes": options.minutes, "training.steps": "0"}
+        overrides["training.cpu_seconds"] = "0"
+    if options.target_esr is not None:
+        overrides["training.target_esr"] = options.target_esr
     if options.device is not None:
         overrides["training.device"] = options.device
     recipe = load_recipe(options.recipe, overrides)
@@ -80,9 +85,10 @@ def _train(options: argparse.Namespace) -> int:
         prepare_folder(Path(folder))
     console = Console(stderr=True)
     _announce(recipe, pair, console)
-    outcome = _train_with_bar(recipe, pair, console)
+    outcome = _train_with_bar(recipe, pair, console, options.resume)
     ends = {
         "budget": "budget used up",
+        "target": f"VALID ESR {recipe.training.target_esr:g} reached",
         "patience": f"no better validation in {recipe.training.patience}",
         "stopped": "stopped by hand",
     }
@@ -95,7 +101,7 @@ def _train(options: argparse.Namespace) -> int:
 def _announce(recipe: Recipe, pair: Pair, console: Console) -> None:
     for warning in pair.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
-    net = ResidualWaveNet(recipe.model)
+    net = build_network(recipe.model)
     seconds = len(pair.input) / pair.sample_rate_hz
     console.print(
         f"{recipe.model.name}: {seconds:.1f} s at {pair.sample_rate_hz} Hz; receptive field "
@@ -107,7 +113,7 @@ def _announce(recipe: Recipe, pair: Pair, console: Console) -> None:
     )
 
 
-def _train_with_bar(recipe: Recipe, pair: Pair, console: Console) -> training.Outcome:
+def _train_with_bar(recipe: Recipe, pair: Pair, console: Console, resume: bool) -> training.Outcome:
     columns = "ESR {task.fields[esr]}  best {task.fields[best]}  {task.fields[left]} s left"
     bar = Progress(
         TextColumn("{task.description}"),
@@ -127,8 +133,10 @@ def _train_with_bar(recipe: Recipe, pair: Pair, console: Console) -> training.Ou
                 best=_figure(progress.esr_best),
                 left=f"{progress.seconds_left:.0f}",
             )
+            if progress.note:
+                console.print(progress.note, highlight=False, markup=False, soft_wrap=True)
 
-        return training.train(recipe, pair, report)
+        return training.train(recipe, pair, report, resume)
 
 
 def _figure(value: float) -> str:
@@ -143,7 +151,7 @@ def _write_models(checkpoint: Path, folder: Path | None, kind: str) -> int:
     written = export(checkpoint, folder, kind)
     for path in written:
         print(f"wrote {path} ({path.stat().st_size} bytes)")
-    if kind == "all" and len(written) == 1:
+    if kind == "all" and not any(path.suffix == ".nam" for path in written):
         print("no .nam: this net is not causal, and .nam cannot say that; it is for offline use")
     return 0
 
@@ -167,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
             "train",
             help="two recordings -> model files",
             description=TRAIN_ABOUT,
-            usage="ampd-train train RECIPE [--minutes M] [--device D] [--SECTION.KEY VALUE ...]",
+            usage="ampd-train train RECIPE [--minutes M] [--target-esr E] [--resume] [--device D] "
+            "[--SECTION.KEY VALUE ...]",
             formatter_class=raw,
             allow_abbrev=False,
         )
@@ -200,6 +209,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "recipe", help=f"a YAML file, or one that is built in: {', '.join(shipped_recipes())}"
     )
     parser.add_argument("--minutes", help="budget; the schedule fills it (training.minutes)")
+    parser.add_argument("--target-esr", help="VALID ESR that is enough (training.target_esr)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest of paths.run/checkpoints"
+    )
     parser.add_argument("--device", help="cpu, cuda or mps (training.device)")
     for section, kind in SECTIONS.items():
         group = parser.add_argument_group(f"{section}: {(kind.__doc__ or '').rstrip('.')}")
@@ -211,7 +224,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL.json")
+    parser.add_argument("model", type=Path, metavar="MODEL", help=".json or .nam")
     parser.add_argument("input", type=Path, metavar="IN", help="the dry recording")
     parser.add_argument("target", type=Path, metavar="OUT", help="the gear's recording")
     parser.add_argument(

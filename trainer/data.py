@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainer.errors import DataError
 from trainer.files import sha256_file
-from trainer.networks import ResidualWaveNet, padded_slice
+from trainer.networks import Network, padded_slice
 from trainer.recipe import DataConfig, Frames, Recipe
 
 # -18 dBFS RMS: full-scale guitar then stays within a few units, where tanh nets start well.
@@ -177,9 +177,7 @@ class Crops:
     crop near the start of the recording is silence, as it was when it was played.
     """
 
-    def __init__(
-        self, pair: Pair, net: ResidualWaveNet, batch_size: int, frames: int, seed: int
-    ) -> None:
+    def __init__(self, pair: Pair, net: Network, batch_size: int, frames: int, seed: int) -> None:
         first, end = pair.train
         if end - first < frames:
             raise DataError(
@@ -192,11 +190,11 @@ class Crops:
         # Padded once, so that a crop is a plain slice.
         self._input = padded_slice(pair.input, -net.before_frames, end + net.after_frames)
         self._target = pair.target * pair.target_gain
-        self._random = torch.Generator().manual_seed(seed)
+        self.random = torch.Generator().manual_seed(seed)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """The next batch, in the memory of the recordings' device."""
-        offsets = torch.randint(self._choices, (self._batch_size,), generator=self._random)
+        offsets = torch.randint(self._choices, (self._batch_size,), generator=self.random)
         starts = [self._first + int(offset) for offset in offsets]
         inputs = torch.stack([self._input[s : s + self._span] for s in starts])
         targets = torch.stack([self._target[s : s + self._frames] for s in starts])

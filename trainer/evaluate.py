@@ -9,8 +9,9 @@ from torch import Tensor
 
 from trainer.data import read_pair
 from trainer.errors import DataError
+from trainer.export import read_any_model
 from trainer.losses import esr
-from trainer.model_json import read_model, self_test_error
+from trainer.model_json import self_test_error
 from trainer.networks import reference_forward
 
 
@@ -41,7 +42,7 @@ def evaluate(
 
     raises: ModelError, DataError
     """
-    model = read_model(model_path)
+    model = read_any_model(model_path)
     dry, wet, rate = read_pair(input_path, target_path, delay_frames)
     if rate != model.sample_rate_hz:
         raise DataError(

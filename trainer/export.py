@@ -1,4 +1,9 @@
-"""Checkpoint -> NAME.json and, for a causal net, NAME.nam."""
+"""Checkpoint -> the model files.
+
+A residual WaveNet has NAME.json, the project's own file, and where it is causal NAME.nam.  The nets
+of NAM (A1, A2, LSTM) have NAME.nam alone: that format says them exactly, and a second file would
+only be a second thing to keep true.
+"""
 
 import datetime
 import math
@@ -7,17 +12,21 @@ from typing import Any
 
 import torch
 
+from trainer.architectures import build_network
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.errors import ModelError
 from trainer.model_json import (
     SELF_TEST_TOLERANCE,
+    Model,
     build_model,
     read_model,
     self_test_error,
     write_model,
 )
 from trainer.nam import FIELDS, build_nam
-from trainer.networks import ResidualWaveNet, reference_forward
+from trainer.nam_nets import build_nam_net, read_nam
+from trainer.networks import Network, ResidualWaveNet, reference_forward
+from trainer.networks_nam import Lstm, NamWaveNet
 from trainer.recipe import recipe_to_dict
 from trainer.signals import riff
 
@@ -28,30 +37,46 @@ def export(checkpoint_path: Path, folder: Path | None = None, kind: str = "all")
     """Write the model files of a checkpoint and prove what was written.
 
     folder: None is the recipe's paths.models
-    kind: "json", "nam" or "all"; "all" leaves .nam out for a net that is not causal
+    kind: "json", "nam" or "all", which is every file that the net can be said in
     returns: the files written
     raises: ModelError
     """
     checkpoint = load_checkpoint(checkpoint_path)
     model = checkpoint.recipe.model
     place = Path(checkpoint.recipe.paths.models) if folder is None else folder
+    json_path, nam_path = place / f"{model.name}.json", place / f"{model.name}.nam"
     net = finished_net(checkpoint)
-    content = build_model(net, checkpoint.sample_rate_hz, describe(checkpoint, net))
+    metadata = describe(checkpoint, net)
+    if isinstance(net, NamWaveNet | Lstm):
+        if kind == "json":
+            raise ModelError(
+                f"{model.name}: found a {model.architecture}, expected a residual_wavenet, which "
+                "alone has a .json; --format nam writes the same net as NAM's own file"
+            )
+        write_model(build_nam_net(net, checkpoint.sample_rate_hz, metadata), nam_path)
+        _prove(nam_path)
+        return [nam_path]
+    assert isinstance(net, ResidualWaveNet)
+    content = build_model(net, checkpoint.sample_rate_hz, metadata)
     written: list[Path] = []
     if kind in ("json", "all"):
-        written.append(place / f"{model.name}.json")
-        write_model(content, written[-1])
-        _prove(written[-1])
+        written.append(json_path)
+        write_model(content, json_path)
+        _prove(json_path)
     if kind == "nam" or (kind == "all" and model.causal):
-        nam = build_nam(content)
-        written.append(place / f"{model.name}.nam")
-        write_model(nam, written[-1])
+        written.append(nam_path)
+        write_model(build_nam(content), nam_path)
     return written
 
 
-def finished_net(checkpoint: Checkpoint) -> ResidualWaveNet:
+def read_any_model(path: Path) -> Model:
+    """Read the project's own .json or a .nam; raises: ModelError."""
+    return read_nam(path) if path.suffix == ".nam" else read_model(path)
+
+
+def finished_net(checkpoint: Checkpoint) -> Network:
     """The net with the normalisation of its target undone: it answers at the gear's own level."""
-    net = ResidualWaveNet(checkpoint.recipe.model)
+    net = build_network(checkpoint.recipe.model)
     try:
         net.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
@@ -59,13 +84,11 @@ def finished_net(checkpoint: Checkpoint) -> ResidualWaveNet:
             f"{checkpoint.recipe.model.name}: the checkpoint's weights do not fit its own recipe "
             f"({error}); train again"
         ) from error
-    with torch.no_grad():
-        for parameter in net.output.parameters():
-            parameter.copy_(parameter.double() / checkpoint.target_gain)
+    net.divide_output(checkpoint.target_gain)
     return net.requires_grad_(False)
 
 
-def describe(checkpoint: Checkpoint, net: ResidualWaveNet) -> dict[str, Any]:
+def describe(checkpoint: Checkpoint, net: Network) -> dict[str, Any]:
     """The metadata of the file; NAM's names where NAM has one."""
     model = checkpoint.recipe.model
     finished = datetime.datetime.fromisoformat(checkpoint.finished)
@@ -93,7 +116,7 @@ def describe(checkpoint: Checkpoint, net: ResidualWaveNet) -> dict[str, Any]:
     }
 
 
-def loudness_db(net: ResidualWaveNet, sample_rate_hz: int) -> float:
+def loudness_db(net: Network, sample_rate_hz: int) -> float:
     """RMS, in dB of full scale, of the net's answer to the same three seconds of riff."""
     signal = torch.from_numpy(riff(LOUDNESS_SECONDS, sample_rate_hz))
     power = float(reference_forward(net, signal).square().mean())
@@ -101,7 +124,7 @@ def loudness_db(net: ResidualWaveNet, sample_rate_hz: int) -> float:
 
 
 def _prove(path: Path) -> None:
-    error = self_test_error(read_model(path))
+    error = self_test_error(read_any_model(path))
     if not error <= SELF_TEST_TOLERANCE:
         raise ModelError(
             f"{path}: self_test: read back with an error of {error:.1e} of peak, expected "

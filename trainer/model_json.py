@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.errors import ModelError
 from trainer.files import replace_file
-from trainer.networks import ResidualWaveNet, reference_forward
+from trainer.networks import Network, ResidualWaveNet, reference_forward
 from trainer.recipe import ModelConfig
 from trainer.signals import self_test_input
 
@@ -29,7 +29,7 @@ SELF_TEST_TOLERANCE = 1e-6  # of peak: nine digits lose 1e-9, another libm's tan
 class Model:
     """A model file in memory."""
 
-    net: ResidualWaveNet  # float32, on the CPU; full-scale recording in, full scale out
+    net: Network  # float32, on the CPU; full-scale recording in, full scale out
     sample_rate_hz: int
     self_test: tuple[NDArray[np.float64], NDArray[np.float64]]  # input, expected output
     metadata: dict[str, Any]
@@ -64,7 +64,7 @@ def numbers(values: "NDArray[Any]") -> list[float]:
     return [float(f"{value:.9g}") for value in values.ravel().tolist()]
 
 
-def weights_sha256(net: ResidualWaveNet) -> str:
+def weights_sha256(net: Network) -> str:
     """Fingerprint of the weights: their little-endian float32 bytes in file order, in hex."""
     digest = hashlib.sha256()
     for tensor in net.state_dict().values():

@@ -6,6 +6,7 @@ does the same one by one and in bfloat16, and takes no tensors with three axes.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,12 +38,12 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, then an orthogonal step of size lr for every parameter.
 
-    parameters: tensors of one common shape (out, ...), each taken as a matrix out x rest
+    parameters: tensors (out, ...), each taken as a matrix out x rest; one common shape a group
     lr: size of a step, as the spectral norm of the change of one matrix
     momentum: 0..1
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Any, lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -66,3 +67,12 @@ class Muon(torch.optim.Optimizer):
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad.flatten(1)
+
+
+def muon_for(parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> Muon:
+    """Muon with one group for each shape of matrix, so that a group can be one stack."""
+    shapes: dict[torch.Size, list[Tensor]] = {}
+    for parameter in parameters:
+        shapes.setdefault(parameter.shape, []).append(parameter)
+    groups = [{"params": group} for group in shapes.values()]
+    return Muon(groups, lr, momentum)

@@ -1,23 +1,90 @@
-"""The residual WaveNet: one definition, causal or centred.
+"""What every net can do, and the residual WaveNet: one definition, causal or centred.
 
     x0 = Win u + bin;  x_{i+1} = x_i + tanh(conv_i(x_i) + b_i);  y = Wout x_N + bout
 
-Shapes are (batch, channels, frames).  Every convolution is "valid": a signal loses frames on
-its way through, and what comes out never saw padding.  Who wants output for the first frame of
-a file puts silence before the INPUT (`render` does), which is what a net that has been listening
-to silence for ever would give; padding each layer instead gives something else.
+Signals are (batch, frames), streams between layers (batch, channels, 1, frames).  Without a memory
+every convolution is "valid": a signal loses frames on its way through, and what comes out never
+saw padding.  With a memory nothing is lost: each convolution goes on from the end of the chunk
+before.  Who wants output for the first frame of a file lets the net listen to silence before the
+INPUT (`render` does), as it would have for ever; padding each layer instead gives something else.
 """
 
 import copy
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainer.recipe import ModelConfig
 
+FIRST_STEP = 0.5  # of torch's first weights: blocks that begin near the identity learn faster
 
-class ResidualWaveNet(nn.Module):
+
+class Memory:
+    """What a net keeps from one chunk to the next: the end of each stream, or a state."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def join(self, name: str, stream: Tensor, frames: int) -> Tensor:
+        """The stream behind the `frames` that came before it, at first zeros; keeps its end."""
+        if frames == 0:
+            return stream
+        before = self.kept.get(name)
+        if before is None:
+            before = stream.new_zeros((*stream.shape[:-1], frames))
+        joined = torch.cat([before, stream], -1)
+        self.kept[name] = joined[..., -frames:].clone()
+        return joined
+
+
+class Network(nn.Module):
+    """The one face of every architecture."""
+
+    causal = True
+    receptive_field_frames: int  # input frames that one output frame depends on, itself included
+
+    @property
+    def after_frames(self) -> int:
+        """Input frames needed after an output frame: 0 for a causal net, else half the field."""
+        return 0 if self.causal else (self.receptive_field_frames - 1) // 2
+
+    @property
+    def before_frames(self) -> int:
+        """Input frames needed before an output frame."""
+        return self.receptive_field_frames - 1 - self.after_frames
+
+    @property
+    def settle_frames(self) -> int:
+        """Frames after which an empty memory holds what it would in a longer run."""
+        return self.receptive_field_frames - 1
+
+    @property
+    def mac_per_sample(self) -> int:
+        """Multiply-accumulates for one output frame, biases and activations not counted."""
+        return sum(weight.numel() for name, weight in self.named_parameters() if "weight" in name)
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The weights between hidden streams, (out, in, ...): what Muon is for."""
+        raise NotImplementedError
+
+    def divide_output(self, gain: float) -> None:
+        """Make every answer smaller by this factor, with the weights that come last."""
+        raise NotImplementedError
+
+    def forward(self, signal: Tensor, memory: Memory | None = None) -> Tensor:
+        """Without a memory: (batch, frames + receptive_field_frames - 1) in, (batch, frames) out;
+        output frame n belongs to input frame n + before_frames.
+
+        With one: (batch, frames) in, as many out; output frame n belongs to input frame
+        n - after_frames.
+        """
+        raise NotImplementedError
+
+
+class ResidualWaveNet(Network):
     """A stack of dilated convolutions on a residual stream.
 
     config.causal True: conv_i sees x[t - (K-1)d .. t].  False: x[t - (K-1)d/2 .. t + (K-1)d/2].
@@ -38,45 +105,100 @@ class ResidualWaveNet(nn.Module):
             for dilation in config.dilations
         )
         self.output = nn.Conv1d(channels, 1, 1)
+        self.receptive_field_frames = 1 + (config.kernel_size - 1) * sum(config.dilations)
+        with torch.no_grad():
+            for weight in self.hidden_matrices():
+                weight.mul_(FIRST_STEP)
 
-    @property
-    def receptive_field_frames(self) -> int:
-        """Input frames that one output frame depends on, itself included."""
-        return 1 + sum((self.kernel_size - 1) * dilation for dilation in self.dilations)
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        return [p for n, p in self.named_parameters() if n.startswith("blocks.") and "weight" in n]
 
-    @property
-    def after_frames(self) -> int:
-        """Input frames needed after an output frame: 0 for a causal net, else half the field."""
-        return 0 if self.causal else (self.receptive_field_frames - 1) // 2
+    @torch.no_grad()
+    def divide_output(self, gain: float) -> None:
+        for parameter in self.output.parameters():
+            parameter.copy_(parameter.double() / gain)
 
-    @property
-    def before_frames(self) -> int:
-        """Input frames needed before an output frame."""
-        return self.receptive_field_frames - 1 - self.after_frames
-
-    @property
-    def mac_per_sample(self) -> int:
-        """Multiply-accumulates for one output frame, biases and tanh not counted."""
-        return sum(weight.numel() for name, weight in self.named_parameters() if "weight" in name)
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """(batch, frames + receptive_field_frames - 1) in, (batch, frames) out.
-
-        Output frame n belongs to input frame n + before_frames.
-        """
-        stream = self.input(signal.unsqueeze(1))
-        for block in self.blocks:
-            change = torch.tanh(block(stream))
-            lost = stream.shape[-1] - change.shape[-1]
+    def forward(self, signal: Tensor, memory: Memory | None = None) -> Tensor:
+        stream = convolve(self.input, signal[:, None, None])
+        for number, (block, dilation) in enumerate(zip(self.blocks, self.dilations, strict=True)):
+            lost = (self.kernel_size - 1) * dilation
+            if memory is not None:
+                stream = memory.join(f"blocks.{number}", stream, lost)
             first = lost if self.causal else lost // 2
-            stream = stream[..., first : first + change.shape[-1]] + change
-        output: Tensor = self.output(stream)
-        return output.squeeze(1)
+            stream = residual_step(stream, block.weight, block.bias, dilation, first)
+        return convolve(self.output, stream)[:, 0, 0]
+
+
+def convolve(layer: nn.Module | Tensor, stream: Tensor, dilation: int = 1) -> Tensor:
+    """The valid convolution of a Conv1d's weights, on a stream with its channels side by side.
+
+    Channels last is 1.1 to 1.6 times as fast as conv1d, whose layout is turned over in each call.
+    """
+    assert isinstance(layer, nn.Conv1d)
+    stream = stream.contiguous(memory_format=torch.channels_last)
+    weight = layer.weight[:, :, None]
+    return nn.functional.conv2d(stream, weight, layer.bias, dilation=(1, dilation))
+
+
+class _ResidualStep(torch.autograd.Function):
+    """x -> x + tanh(conv(x) + b) with a backward that adds into one gradient instead of making a
+    second one of zeros; the first `first` frames of x have no output."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, stream: Tensor, weight: Tensor, bias: Tensor, dilation: int, first: int
+    ) -> Tensor:
+        step = nn.functional.conv2d(stream, weight[:, :, None], bias, dilation=(1, dilation))
+        change = step.tanh_()
+        ctx.save_for_backward(stream, weight, change)
+        ctx.dilation, ctx.first = dilation, first
+        return stream[..., first : first + change.shape[-1]] + change
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        stream, weight, change = ctx.saved_tensors
+        inner = torch.ops.aten.tanh_backward(gradient, change)
+        of_stream, of_weight, of_bias = torch.ops.aten.convolution_backward(
+            inner,
+            stream,
+            weight[:, :, None],
+            [weight.shape[0]],
+            [1, 1],
+            [0, 0],
+            [1, ctx.dilation],
+            False,
+            [0, 0],
+            1,
+            [True, True, True],
+        )
+        of_stream[..., ctx.first : ctx.first + change.shape[-1]] += gradient
+        return of_stream, of_weight[:, :, 0], of_bias, None, None
+
+
+residual_step: Callable[..., Tensor] = _ResidualStep.apply
+
+
+class Stream:
+    """A net that plays: chunks of any length in, as many frames out, net.after_frames later.
+
+    It starts as a net that has listened to silence for ever.
+    """
+
+    def __init__(self, net: Network) -> None:
+        self._net, self._memory = net, Memory()
+        some = next(net.parameters())
+        if net.settle_frames:
+            self.process(some.new_zeros(net.settle_frames))
+
+    @torch.no_grad()
+    def process(self, chunk: Tensor) -> Tensor:
+        """(frames,) in, (frames,) out, in the net's dtype and on its device."""
+        return self._net(chunk[None], self._memory)[0] if len(chunk) else chunk
 
 
 @torch.no_grad()
 def render(
-    net: ResidualWaveNet,
+    net: Network,
     signal: Tensor,
     start: int = 0,
     end: int | None = None,
@@ -89,12 +211,15 @@ def render(
     returns: (end - start,)
     """
     stop = len(signal) if end is None else end
-    edges = [*range(start, stop, chunk_frames), stop]
+    lead = net.settle_frames + net.after_frames
+    edges = [*range(start - net.settle_frames, stop + net.after_frames, chunk_frames)]
+    edges.append(stop + net.after_frames)
+    memory = Memory()
     pieces = [
-        net(padded_slice(signal, first - net.before_frames, last + net.after_frames)[None])[0]
+        net(padded_slice(signal, first, last)[None], memory)[0]
         for first, last in itertools.pairwise(edges)
     ]
-    return torch.cat(pieces) if pieces else signal.new_zeros(0)
+    return torch.cat(pieces)[lead:] if stop > start else signal.new_zeros(0)
 
 
 def padded_slice(signal: Tensor, start: int, end: int) -> Tensor:
@@ -106,7 +231,7 @@ def padded_slice(signal: Tensor, start: int, end: int) -> Tensor:
 
 
 def reference_forward(
-    net: ResidualWaveNet, signal: Tensor, start: int = 0, end: int | None = None
+    net: Network, signal: Tensor, start: int = 0, end: int | None = None
 ) -> Tensor:
     """`render` in float64 on the CPU: the truth that every other implementation is held to."""
     exact = copy.deepcopy(net).to("cpu", torch.float64)

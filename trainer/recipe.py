@@ -5,10 +5,7 @@ is left out has the default written there, a key that is not there is an error.
 """
 
 import dataclasses
-import difflib
-import math
 import re
-import types
 import typing
 from collections.abc import Mapping
 from importlib import resources
@@ -17,16 +14,19 @@ from pathlib import Path
 import yaml
 
 from trainer.errors import RecipeError
+from trainer.fields import build, nearest, setting
 
 Frames = tuple[int, int]
+LONGEST_STFT_FRAMES = 2048  # of the windows of the multi-resolution STFT loss
 MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
-T = typing.TypeVar("T")
 
-
-def setting(default: T, text: str, low: float = -math.inf, high: float = math.inf) -> T:
-    """A dataclass field: its default, its line in --help, and the range of its numbers."""
-    notes = {"text": text, "low": low, "high": high}
-    return dataclasses.field(default=default, metadata=notes)
+# The keys that give each architecture its shape; a key of another architecture is refused.
+SHAPE_KEYS: dict[str, tuple[str, ...]] = {
+    "residual_wavenet": ("causal", "channels", "kernel_size", "dilations"),
+    "nam_a1": ("channels", "kernel_size", "dilations", "first_array_layers"),
+    "nam_a2": ("channels",),
+    "lstm": ("channels", "layers", "warm_up_frames"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +49,16 @@ class ModelConfig:
     """The net, and what the model file says about the gear."""
 
     name: str = setting("model", "of the files, in A-Z a-z 0-9 . _ -; 1 to 64 of them")
+    architecture: str = setting("residual_wavenet", "residual_wavenet nam_a1 nam_a2 lstm")
     causal: bool = setting(True, "false: looks ahead as far as back; never plays live")
     channels: int = setting(12, "width; the cost grows with its square", 1, 64)
     kernel_size: int = setting(3, "taps of a convolution; odd unless causal", 1, 64)
     dilations: tuple[int, ...] = setting(
         (1, 2, 4, 8, 16, 32, 64, 128, 256, 512), "frames between taps, one a layer", 1, 65536
     )
+    first_array_layers: int = setting(10, "nam_a1: dilations before the width halves", 1, 63)
+    layers: int = setting(1, "lstm: how many on top of each other", 1, 8)
+    warm_up_frames: int = setting(2048, "lstm: heard before each crop", 1, 480_000)
     gear_type: str | None = setting(None, "amp pedal pedal_amp amp_cab amp_pedal_cab preamp studio")
     gear_make: str | None = setting(None, "who built the gear")
     gear_model: str | None = setting(None, "which gear, and how its knobs stood")
@@ -67,8 +71,10 @@ class ModelConfig:
 class TrainingConfig:
     """How long and how."""
 
-    minutes: float = setting(5.0, "budget that the schedule fills, if steps is 0", 0)
-    steps: int = setting(0, "budget in steps; repeatable, which minutes is not", 0)
+    minutes: float = setting(5.0, "budget that the schedule fills", 0)
+    cpu_seconds: float = setting(0.0, "budget in CPU time of the process; wins over minutes", 0)
+    steps: int = setting(0, "budget in steps, repeatable; wins over both", 0)
+    target_esr: float = setting(0.0, "a VALID ESR that ends the run; 0: none", 0)
     batch_size: int = setting(4, "crops of a step", 1)
     segment_frames: int = setting(2048, "output frames of a crop; history comes on top", 1)
     muon_learning_rate: float = setting(0.02, "of the hidden matrices", 0, 10)
@@ -80,7 +86,12 @@ class TrainingConfig:
         0.998, "of the moving average of the weights, a step", 0, 0.99999
     )
     loss_floor: float = setting(1.0, "added below the ESR of a crop, in mean powers", 1e-9)
+    pre_emphasis: float = setting(0.95, "a of y[t] - a y[t-1], for the next", 0, 1)
+    pre_emphasis_weight: float = setting(0.0, "of the ESR after that filter, in the loss", 0)
+    mrstft_weight: float = setting(0.0, "of the multi-resolution STFT distance, in the loss", 0)
+    dc_weight: float = setting(0.0, "of the squared mean error, in the loss", 0)
     validate_every_steps: int = setting(500, "steps between validations", 1)
+    checkpoint_every_steps: int = setting(500, "steps between states that --resume takes", 1)
     patience: int = setting(30, "validations without a better one that end a run", 1)
     seed: int = setting(0, "of first weights and crops", 0, 2**63 - 1)
     device: str = setting("cpu", "cpu, cuda, cuda:1 or mps")
@@ -92,7 +103,7 @@ class PathsConfig:
     """Where things lie; {model_name} stands for model.name, here and in data."""
 
     data: str = setting(".", "folder of the recordings")
-    run: str = setting("runs/{model_name}", "folder for best_model.pt")
+    run: str = setting("runs/{model_name}", "folder of best_model.pt, checkpoints/ and the curves")
     models: str = setting("models/{model_name}", "folder for the model files")
 
 
@@ -152,7 +163,7 @@ def recipe_from_dict(sections: Mapping[str, object], source: str) -> Recipe:
     for section, values in sections.items():
         if section not in SECTIONS:
             raise RecipeError(f"{source}: no section {section!r}{nearest(section, [*SECTIONS])}")
-        built[section] = _build(SECTIONS[section], values, f"{source}: {section}")
+        built[section] = build(SECTIONS[section], values, f"{source}: {section}")
     recipe = Recipe(**built)
     _check(recipe, source)
     return _fill_names(recipe, source)
@@ -169,12 +180,6 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, dict[str, typing.Any]]:
 def all_keys() -> list[str]:
     """Every section.key that a recipe may set."""
     return [f"{s}.{f.name}" for s, kind in SECTIONS.items() for f in dataclasses.fields(kind)]
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """The end of an error about an unknown word: what was meant, or what there is."""
-    close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean {close[0]}?" if close else f"; expected one of {', '.join(known)}"
 
 
 def _read_sections(name: str) -> dict[str, object]:
@@ -198,89 +203,50 @@ def _read_sections(name: str) -> dict[str, object]:
     return {str(key): value for key, value in sections.items()}
 
 
-def _build(kind: type, values: object, where: str) -> object:
-    values = {} if values is None else values
-    if not isinstance(values, Mapping):
-        raise RecipeError(f"{where}: found {values!r:.60}, expected keys with values")
-    hints = typing.get_type_hints(kind)
-    for key in values:
-        if key not in hints:
-            raise RecipeError(f"{where}.{key}: no such key{nearest(str(key), [*hints])}")
-    return kind(**{k: _convert(hints[k], v, f"{where}.{k}") for k, v in values.items()})
-
-
-def _convert(hint: object, value: object, where: str) -> object:
-    """value as the type that a field asks for; ints pass for floats, lists for tuples."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and type(None) in options:
-        return None
-    wanted = next(option for option in options if option is not type(None))
-    if typing.get_origin(wanted) is tuple:
-        return _convert_list(typing.get_args(wanted), value, where)
-    if wanted is float and type(value) in (int, float) and math.isfinite(float(str(value))):
-        return float(str(value))
-    if wanted is not float and type(value) is wanted:
-        return value
-    kinds = {float: "a number", int: "a whole number", bool: "true or false"}
-    expected = kinds.get(typing.cast(type, wanted), "text (in quotes where it looks like a number)")
-    raise RecipeError(f"{where}: found {value!r}, expected {expected}")
-
-
-def _convert_list(items: tuple[object, ...], value: object, where: str) -> tuple[int, ...]:
-    count = None if Ellipsis in items else len(items)
-    numbers = value if isinstance(value, list) else [None]
-    if all(type(v) is int for v in numbers) and count in (None, len(numbers)):
-        return tuple(numbers)
-    expected = "[first, end] in frames" if count else "a list of whole numbers"
-    raise RecipeError(f"{where}: found {value!r}, expected {expected}")
-
-
 def _check(recipe: Recipe, source: str) -> None:
-    for section in SECTIONS:
-        values = getattr(recipe, section)
-        for field in dataclasses.fields(values):
-            _check_range(getattr(values, field.name), field, f"{source}: {section}")
     model, training, data = recipe.model, recipe.training, recipe.data
-    rules: list[tuple[bool, str, object, str]] = [
-        (
-            model.causal or model.kernel_size % 2 == 1,
-            "model.kernel_size",
-            model.kernel_size,
-            "an odd number, because a centred kernel has a middle (or model.causal true)",
-        ),
-        (1 <= len(model.dilations) <= 64, "model.dilations", model.dilations, "1 to 64 numbers"),
-        (
-            (reach := 1 + (model.kernel_size - 1) * sum(model.dilations)) <= 480_000,
-            "model.dilations",
-            reach,
-            "a receptive field of at most 480000 frames",
-        ),
-        (
-            training.steps > 0 or training.minutes > 0,
-            "training.minutes",
-            training.minutes,
-            "a number above 0 while training.steps is 0",
-        ),
-        (
-            (data.train is None) == (data.valid is None)
-            and (data.test is None or data.valid is not None),
-            "data.train",
-            data.train,
-            "train and valid together, or none of train, valid and test",
-        ),
-    ]
-    for right, key, found, expected in rules:
-        if not right:
-            raise RecipeError(f"{source}: {key}: found {found!r}, expected {expected}")
+    kinds = ", ".join(SHAPE_KEYS)
+    _require(model.architecture in SHAPE_KEYS, source, "model.architecture", model, kinds)
+    _check_shape(model, source)
+    budget = training.steps > 0 or training.cpu_seconds > 0 or training.minutes > 0
+    expected = "a number above 0 while training.steps and training.cpu_seconds are 0"
+    _require(budget, source, "training.minutes", training, expected)
+    long_enough = training.mrstft_weight == 0 or training.segment_frames >= LONGEST_STFT_FRAMES
+    expected = f"{LONGEST_STFT_FRAMES} or more where training.mrstft_weight is above 0"
+    _require(long_enough, source, "training.segment_frames", training, expected)
+    together = (data.train is None) == (data.valid is None)
+    together = together and (data.test is None or data.valid is not None)
+    expected = "train and valid together, or none of train, valid and test"
+    _require(together, source, "data.train", data, expected)
 
 
-def _check_range(value: object, field: "dataclasses.Field[typing.Any]", where: str) -> None:
-    low, high = field.metadata["low"], field.metadata["high"]
-    numbers = value if isinstance(value, tuple) else (value,)
-    for number in numbers:
-        if isinstance(number, int | float) and not low <= number <= high:
-            expected = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
-            raise RecipeError(f"{where}.{field.name}: found {value!r}, expected {expected}")
+def _check_shape(model: ModelConfig, source: str) -> None:
+    known = {key for keys in SHAPE_KEYS.values() for key in keys}
+    for key in sorted(known - {*SHAPE_KEYS[model.architecture]}):
+        unset = getattr(model, key) == getattr(ModelConfig(), key)
+        expected = f"it left out: a {model.architecture} has no such choice"
+        _require(unset, source, f"model.{key}", model, expected)
+    expected = "an odd number, because a centred kernel has a middle (or model.causal true)"
+    _require(
+        model.causal or model.kernel_size % 2 == 1, source, "model.kernel_size", model, expected
+    )
+    layers = len(model.dilations)
+    _require(1 <= layers <= 64, source, "model.dilations", model, "1 to 64 numbers")
+    reach = 1 + (model.kernel_size - 1) * sum(model.dilations)
+    expected = f"a receptive field of at most 480000 frames, which here is {reach}"
+    _require(reach <= 480_000, source, "model.dilations", model, expected)
+    if model.architecture == "nam_a1":
+        expected = f"fewer than the {layers} of model.dilations, so that a second array has some"
+        right = model.first_array_layers < layers
+        _require(right, source, "model.first_array_layers", model, expected)
+        expected = "an even number: the second array has half of them"
+        _require(model.channels % 2 == 0, source, "model.channels", model, expected)
+
+
+def _require(right: bool, source: str, key: str, section: object, expected: str) -> None:
+    if not right:
+        found = getattr(section, key.partition(".")[2])
+        raise RecipeError(f"{source}: {key}: found {found!r}, expected {expected}")
 
 
 def _fill_names(recipe: Recipe, source: str) -> Recipe:

@@ -1,5 +1,6 @@
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,15 @@ import pytest
 import torch
 
 from tests.trainer.conftest import write_wav
-from trainer import train as training
+from trainer import schedule
 from trainer.checkpoint import load_checkpoint
 from trainer.data import Pair, load_pair
 from trainer.errors import ModelError, TrainingError
 from trainer.networks import ResidualWaveNet
 from trainer.recipe import Recipe, recipe_from_dict
+from trainer.schedule import rate_factor
 from trainer.signals import riff
-from trainer.train import Best, Loop, Progress, rate_factor, span_esr, train, valid_esr
+from trainer.train import Best, Loop, Progress, span_esr, train, valid_esr
 
 
 def recipe_for(
@@ -104,7 +106,7 @@ def test_average_of_the_weights_is_kept_where_it_validates_better(
     good = {k: v.clone() for k, v in loop.net.state_dict().items()}
     loop.average.load_state_dict(good)
     with torch.no_grad():
-        loop.net.output.weight.mul_(-1)
+        loop.net.divide_output(-1)
     loop.validate()
     assert all(torch.equal(loop.best.weights[k], good[k]) for k in good)
 
@@ -153,14 +155,63 @@ def test_interrupt_before_any_validation_is_an_error(recordings: Path, tmp_path:
     assert not (tmp_path / "best_model.pt").exists()
 
 
-def test_loss_that_is_not_finite_stops_the_run_and_says_why(
+def test_loss_that_is_not_finite_goes_back_to_the_last_good_weights(
     recordings: Path, tmp_path: Path
 ) -> None:
     loop, _ = loop_for(recipe_for(recordings, tmp_path))
-    with torch.no_grad():
-        loop.net.output.weight.fill_(math.inf)
-    with pytest.raises(TrainingError, match="muon_learning_rate"):
+    for _ in range(5):
         loop.take_step(1.0)
+    loop.validate()
+    good = {k: v.clone() for k, v in loop.net.state_dict().items()}
+    with torch.no_grad():
+        next(loop.net.parameters()).fill_(math.inf)
+    assert not math.isfinite(loop.take_step(1.0))
+    assert all(torch.equal(good[k], v) for k, v in loop.net.state_dict().items())
+    assert loop.guard.scale == 0.5
+    assert "back to the weights of step 5, at 0.5 of the learning rates" in loop.note
+    assert math.isfinite(loop.take_step(1.0))
+
+
+def test_rate_far_too_hot_still_ends_with_a_model(recordings: Path, tmp_path: Path) -> None:
+    """At rates of 10 the loss explodes within a few steps; the halvings tame it."""
+    notes = []
+    hot = {"muon_learning_rate": 10, "adam_learning_rate": 10}
+    recipe = recipe_for(recordings, tmp_path, None, steps=100, weight_decay=0, **hot)
+    outcome = train(recipe, load_pair(recipe), lambda progress: notes.append(progress.note))
+    assert any("back to the weights" in note for note in notes)
+    assert outcome.esr_valid < 1
+
+
+def test_run_that_cannot_be_tamed_says_what_to_lower(recordings: Path, tmp_path: Path) -> None:
+    loop, _ = loop_for(recipe_for(recordings, tmp_path))
+    loop.good["net"] = {k: v * math.inf for k, v in loop.good["net"].items()}
+    loop._step_back(math.inf)
+    with pytest.raises(TrainingError, match="muon_learning_rate"):
+        _steps(loop, 20)
+
+
+def _steps(loop: Loop, count: int) -> None:
+    for _ in range(count):
+        loop.take_step(1.0)
+
+
+def test_target_esr_ends_a_run(recordings: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(recordings, tmp_path, steps=1000, target_esr=0.9)
+    outcome = train(recipe, load_pair(recipe), quietly)
+    assert outcome.reason == "target"
+    assert outcome.esr_valid <= 0.9
+    assert outcome.steps < 1000
+
+
+def test_run_leaves_curves_and_states(recordings: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(recordings, tmp_path, steps=30, checkpoint_every_steps=5)
+    train(recipe, load_pair(recipe), quietly)
+    lines = (tmp_path / "losses.csv").read_text().splitlines()
+    assert lines[0] == "step,loss"
+    assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(1, 31))
+    assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 1
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000020.pt", "step-00000025.pt", "step-00000030.pt"]
 
 
 def test_device_that_is_not_there_is_refused(recordings: Path, tmp_path: Path) -> None:
@@ -176,13 +227,29 @@ def test_budget_in_minutes_ends_a_run(recordings: Path, tmp_path: Path) -> None:
     assert outcome.steps >= 1
 
 
+def test_budget_in_cpu_seconds_counts_the_work_of_this_process() -> None:
+    budget = schedule.Budget(recipe_from_dict({"training": {"cpu_seconds": 1000}}, "t").training)
+    before = time.process_time()
+    while time.process_time() < before + 0.05:
+        pass
+    used = time.process_time() - before
+    assert budget.share(0) * 1000 >= used
+
+
+def test_budget_goes_on_from_what_was_spent() -> None:
+    config = recipe_from_dict({"training": {"cpu_seconds": 10}}, "t").training
+    assert schedule.Budget(config, spent=4.0).share(99) >= 0.4
+    config = recipe_from_dict({"training": {"cpu_seconds": 10, "steps": 200}}, "t").training
+    assert schedule.Budget(config, spent=4.0).share(99) == 99 / 200
+
+
 def test_rate_rises_then_falls_to_a_hundredth() -> None:
     rates = [rate_factor(share / 100, 0.1) for share in range(101)]
     assert rates[:11] == sorted(rates[:11])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[0] > 0
     assert rates[10] == pytest.approx(1.0)
-    assert rates[100] == pytest.approx(training.FINAL_RATE)
+    assert rates[100] == pytest.approx(schedule.FINAL_RATE)
     assert rate_factor(0.0, 0.0) == pytest.approx(1.0)
 
 
