@@ -137,7 +137,8 @@ def convolve(layer: nn.Module | Tensor, stream: Tensor, dilation: int = 1) -> Te
     assert isinstance(layer, nn.Conv1d)
     stream = stream.contiguous(memory_format=torch.channels_last)
     weight = layer.weight[:, :, None]
-    return nn.functional.conv2d(stream, weight, layer.bias, dilation=(1, dilation))
+    answer = nn.functional.conv2d(stream, weight, layer.bias, dilation=(1, dilation))
+    return answer.contiguous(memory_format=torch.channels_last)
 
 
 class _ResidualStep(torch.autograd.Function):
@@ -157,6 +158,7 @@ class _ResidualStep(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         stream, weight, change = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
         inner = torch.ops.aten.tanh_backward(gradient, change)
         of_stream, of_weight, of_bias = torch.ops.aten.convolution_backward(
             inner,
