@@ -76,13 +76,14 @@ test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qem
 	@cmake --build build/arm
 	ctest --test-dir build/arm --output-on-failure --timeout 1800 -j $(shell nproc)
 
-bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC, switches, rates
+bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC, switches, rates, training
 	@$(BIN)/python -m tests.bench.engine
 	@$(BIN)/python -m tests.bench.model_cost
 	@$(BIN)/python -m tests.bench.osc_latency
 	@$(BIN)/python -m tests.bench.agreement
 	@$(BIN)/python -m tests.bench.resampling
 	@$(BIN)/python -m tests.bench.hostile
+	@$(BIN)/python -m tests.bench.training_speed
 
 bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an estimate by llvm-mca
 	$(call install_packages,llvm-22)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainer.muon import Muon, orthogonalise
+from trainer.muon import Muon, muon_for, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(6, 12, 36), (6, 36, 12), (1, 8, 8)])
@@ -29,3 +29,16 @@ def test_a_step_has_the_size_of_the_learning_rate() -> None:
     Muon([weight], lr=0.1).step()
     largest = float(torch.linalg.svdvals(weight.detach().flatten(1)).max())
     assert 0.06 <= largest <= 0.125  # lr times the range above, however small the gradient
+
+
+def test_matrices_of_several_shapes_each_have_their_own_stack() -> None:
+    torch.manual_seed(0)
+    weights = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((4, 4, 3), (2, 2), (4, 4, 3))]
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    alone = torch.nn.Parameter(torch.zeros(2, 2))
+    alone.grad = weights[1].grad
+    muon_for(weights, 0.1).step()
+    Muon([alone], 0.1).step()
+    assert torch.equal(alone, weights[1])
+    assert all(bool(weight.any()) for weight in weights)

@@ -21,7 +21,8 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_every_shipped_recipe_is_valid_and_names_no_machine() -> None:
-    assert {"realtime", "offline", "ts9", "champ"} <= set(shipped_recipes())
+    asked = "realtime offline nano a1-standard a1-lite a1-feather a2 lstm ts9 champ"
+    assert set(asked.split()) <= set(shipped_recipes())
     for name in shipped_recipes():
         recipe = load_recipe(name)
         for path in (*dataclasses.astuple(recipe.paths), recipe.data.input, recipe.data.target):
@@ -86,6 +87,15 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("data: {test: [0, 5]}", ["data.train", "none of train, valid and test"]),
         ("paths: {run: '{name}'}", ["paths.run", "{model_name}"]),
         ("training: 3", ["training", "expected keys"]),
+        ("training: {mrstft_weight: 1, segment_frames: 9}", ["segment_frames", "9", "2048"]),
+        ("model: {architecture: gru}", ["model.architecture", "'gru'", "nam_a1"]),
+        ("model: {layers: 2}", ["model.layers", "found 2", "left out", "residual_wavenet"]),
+        ("model: {architecture: nam_a2, causal: false}", ["model.causal", "nam_a2"]),
+        ("model: {architecture: nam_a1}", ["first_array_layers", "fewer than the 10"]),
+        (
+            "model: {architecture: nam_a1, channels: 5, first_array_layers: 2}",
+            ["model.channels", "5", "even"],
+        ),
         ("- 1", ["expected sections"]),
         ("a: [", ["cannot be read as YAML"]),
     ],

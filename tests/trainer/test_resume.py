@@ -16,7 +16,7 @@ from trainer.cli import main
 from trainer.run_state import states
 
 ROOT = Path(__file__).parents[2]
-STEPS = 120
+STEPS = 60
 SETTINGS = [
     "--model.channels=3",
     "--model.dilations=[1, 2, 4]",
