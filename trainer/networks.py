@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from trainer.recipe import ModelConfig
 
+NARROW_CHANNELS = 6  # up to here products of matrices are the faster step
 FIRST_STEP = 0.5  # of torch's first weights: blocks that begin near the identity learn faster
 
 
@@ -119,20 +120,22 @@ class ResidualWaveNet(Network):
             parameter.copy_(parameter.double() / gain)
 
     def forward(self, signal: Tensor, memory: Memory | None = None) -> Tensor:
+        kind = _NarrowStep if self.channels <= NARROW_CHANNELS else _WideStep
+        step: Callable[..., Tensor] = kind.apply
         stream = convolve(self.input, signal[:, None, None])
         for number, (block, dilation) in enumerate(zip(self.blocks, self.dilations, strict=True)):
             lost = (self.kernel_size - 1) * dilation
             if memory is not None:
                 stream = memory.join(f"blocks.{number}", stream, lost)
             first = lost if self.causal else lost // 2
-            stream = residual_step(stream, block.weight, block.bias, dilation, first)
+            stream = step(stream, block.weight, block.bias, dilation, first)
         return convolve(self.output, stream)[:, 0, 0]
 
 
 def convolve(layer: nn.Module | Tensor, stream: Tensor, dilation: int = 1) -> Tensor:
     """The valid convolution of a Conv1d's weights, on a stream with its channels side by side.
 
-    Channels last is 1.1 to 1.6 times as fast as conv1d, whose layout is turned over in each call.
+    Forward and backward take 0.79 to 0.86 of conv1d's time, whose layout is turned in each call.
     """
     assert isinstance(layer, nn.Conv1d)
     stream = stream.contiguous(memory_format=torch.channels_last)
@@ -141,7 +144,7 @@ def convolve(layer: nn.Module | Tensor, stream: Tensor, dilation: int = 1) -> Te
     return answer.contiguous(memory_format=torch.channels_last)
 
 
-class _ResidualStep(torch.autograd.Function):
+class _WideStep(torch.autograd.Function):
     """x -> x + tanh(conv(x) + b) with a backward that adds into one gradient instead of making a
     second one of zeros; the first `first` frames of x have no output."""
 
@@ -177,7 +180,39 @@ class _ResidualStep(torch.autograd.Function):
         return of_stream, of_weight[:, :, 0], of_bias, None, None
 
 
-residual_step: Callable[..., Tensor] = _ResidualStep.apply
+class _NarrowStep(torch.autograd.Function):
+    """The same as a product of matrices for each tap, on streams with their frames side by side:
+    for few channels a convolution spends more on arranging its input than on multiplying."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, stream: Tensor, weight: Tensor, bias: Tensor, dilation: int, first: int
+    ) -> Tensor:
+        taps, flat = weight.unbind(2), stream.contiguous()[:, :, 0]
+        frames = flat.shape[-1] - (len(taps) - 1) * dilation
+        # A clone even of one frame, whose expanded bias counts as contiguous and is the bias.
+        spread = bias[:, None].expand(len(flat), -1, frames)
+        change = spread.clone(memory_format=torch.contiguous_format)
+        for k, tap in enumerate(taps):
+            earlier = flat[..., k * dilation : k * dilation + frames]
+            change.baddbmm_(tap.expand(len(flat), *tap.shape), earlier)
+        change.tanh_()
+        ctx.save_for_backward(flat, weight, change)
+        ctx.dilation, ctx.first = dilation, first
+        return (flat[..., first : first + frames] + change)[:, :, None]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        flat, weight, change = ctx.saved_tensors
+        frames, of_change = change.shape[-1], gradient.contiguous()[:, :, 0]
+        inner = torch.ops.aten.tanh_backward(of_change, change)
+        of_stream, of_weight = torch.zeros_like(flat), torch.empty_like(weight)
+        of_stream[..., ctx.first : ctx.first + frames] = of_change
+        for k, tap in enumerate(weight.unbind(2)):
+            span = slice(k * ctx.dilation, k * ctx.dilation + frames)
+            of_stream[..., span].baddbmm_(tap.T.expand(len(flat), *tap.shape), inner)
+            of_weight[..., k] = (inner @ flat[..., span].mT).sum(0)
+        return of_stream[:, :, None], of_weight, inner.sum((0, 2)), None, None
 
 
 class Stream:

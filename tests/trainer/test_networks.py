@@ -98,3 +98,29 @@ def test_frames_outside_a_recording_are_silence(start: int, end: int, expected: 
 def test_cost_counts_every_weight_once() -> None:
     net = make_net(channels=12, dilations=tuple(2**i for i in range(10)))
     assert net.mac_per_sample == 12 + 10 * 12 * 12 * 3 + 12
+
+
+@pytest.mark.parametrize("channels", [3, 9], ids=["narrow", "wide"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_answer_and_gradients_are_those_of_plain_convolutions(channels: int, causal: bool) -> None:
+    net = make_net(causal=causal, channels=channels).double().requires_grad_(True)
+    signal = torch.randn(2, 40, dtype=torch.float64)
+
+    def plain() -> torch.Tensor:
+        stream = torch.nn.functional.conv1d(signal[:, None], net.input.weight, net.input.bias)
+        for block in net.blocks:
+            change = torch.tanh(block(stream))
+            lost = stream.shape[-1] - change.shape[-1]
+            first = lost if causal else lost // 2
+            stream = stream[..., first : first + change.shape[-1]] + change
+        return torch.nn.functional.conv1d(stream, net.output.weight, net.output.bias)[:, 0]
+
+    parameters = list(net.parameters())
+    found, expected = net(signal), plain()
+    assert (found - expected).abs().max() <= 1e-13  # float64, sums in another order
+    for mine, theirs in zip(
+        torch.autograd.grad(found.square().sum(), parameters),
+        torch.autograd.grad(expected.square().sum(), parameters),
+        strict=True,
+    ):
+        assert (mine - theirs).abs().max() <= 1e-11 * theirs.abs().max()
