@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from trainer import cli_inspect
 from trainer import train as training
 from trainer.architectures import build_network
 from trainer.data import Pair, load_pair
@@ -29,6 +30,7 @@ EXAMPLES = """\
 examples
   ampd-train train realtime --model.name plexi --data.input di.wav --data.target plexi.wav
   ampd-train train my.yaml --minutes 20 --training.seed 1
+  ampd-train inspect di.wav plexi.wav --recipe realtime
   ampd-train evaluate models/plexi/plexi.json di.wav plexi.wav --start 480000
 
 exit codes
@@ -40,8 +42,9 @@ TRAIN_ABOUT = """\
 Trains the net of a recipe and writes models/NAME/NAME.nam and, for a residual_wavenet, NAME.json.
 runs/NAME/ then holds best_model.pt, checkpoints/ for --resume, losses.csv and TensorBoard's events.
 
-The recordings: mono WAV or FLAC, one sample rate, started together. Three minutes of varied
-playing are plenty: soft and loud, single notes and chords, and pauses. Record below full scale.
+The recordings: WAV, FLAC or AIFF of the same take. Three minutes of varied playing are plenty:
+soft and loud, single notes and chords, and pauses. Record below full scale. The doctor looks at
+them first (ampd-train inspect), repairs what it safely can and says so.
 A recipe says what to do; every key of it can be given here as --section.key VALUE (YAML values:
 3, true, [0, 480000]). Ctrl-C ends the run early and keeps the best weights so far."""
 
@@ -66,7 +69,12 @@ def _run(arguments: list[str]) -> int:
             f"{word}: no such option of ampd-train {options.command}"
             + (nearest(key, all_keys()) if "." in key else "; see --help")
         )
-    commands = {"train": _train, "export": _export, "evaluate": _evaluate}
+    commands = {
+        "train": _train,
+        "export": _export,
+        "evaluate": _evaluate,
+        "inspect": cli_inspect.run_inspect,
+    }
     return commands[options.command](options)
 
 
@@ -80,10 +88,11 @@ def _train(options: argparse.Namespace) -> int:
     if options.device is not None:
         overrides["training.device"] = options.device
     recipe = load_recipe(options.recipe, overrides)
-    pair = load_pair(recipe)
+    console = Console(stderr=True)
+    ready = None if options.no_doctor else cli_inspect.treat(recipe, console)
+    pair = load_pair(recipe, ready)
     for folder in (recipe.paths.run, recipe.paths.models):
         prepare_folder(Path(folder))
-    console = Console(stderr=True)
     _announce(recipe, pair, console)
     outcome = _train_with_bar(recipe, pair, console, options.resume)
     ends = {
@@ -176,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
             help="two recordings -> model files",
             description=TRAIN_ABOUT,
             usage="ampd-train train RECIPE [--minutes M] [--target-esr E] [--resume] [--device D] "
-            "[--SECTION.KEY VALUE ...]",
+            "[--no-doctor] [--SECTION.KEY VALUE ...]",
             formatter_class=raw,
             allow_abbrev=False,
         )
@@ -201,6 +210,15 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
     )
+    cli_inspect.add_inspect(
+        commands.add_parser(
+            "inspect",
+            help="what is wrong with two recordings, before training",
+            description=cli_inspect.ABOUT,
+            formatter_class=raw,
+            allow_abbrev=False,
+        )
+    )
     return parser
 
 
@@ -214,6 +232,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on from the newest of paths.run/checkpoints"
     )
     parser.add_argument("--device", help="cpu, cuda or mps (training.device)")
+    parser.add_argument(
+        "--no-doctor", action="store_true", help="take the recordings as they are, or refuse them"
+    )
     for section, kind in SECTIONS.items():
         group = parser.add_argument_group(f"{section}: {(kind.__doc__ or '').rstrip('.')}")
         for field in dataclasses.fields(kind):

@@ -5,8 +5,10 @@ import functools
 import itertools
 from pathlib import Path
 
+import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.errors import DataError
@@ -40,31 +42,60 @@ class Pair:
         return float(NORMAL_RMS / train.square().mean().sqrt())
 
 
-def load_pair(recipe: Recipe) -> Pair:
+@dataclasses.dataclass(frozen=True)
+class Recordings:
+    """A pair that is mono, aligned and of one length already."""
+
+    input: Tensor  # float32 (frames,)
+    target: Tensor  # the same shape
+    sample_rate_hz: int
+
+    @classmethod
+    def of(
+        cls, dry: NDArray[np.float64], wet: NDArray[np.float64], sample_rate_hz: int
+    ) -> "Recordings":
+        """From arrays of one length."""
+        single = [torch.from_numpy(s.astype(np.float32)) for s in (dry, wet)]
+        return cls(single[0], single[1], sample_rate_hz)
+
+
+def recording_paths(recipe: Recipe) -> tuple[Path, Path]:
+    """(input, target) of a recipe; raises DataError where it names none."""
+    for key in ("input", "target"):
+        if not getattr(recipe.data, key):
+            raise DataError(
+                f"data.{key} is empty, expected a WAV, FLAC or AIFF file: name it in the recipe "
+                f"or with --data.{key} FILE"
+            )
+    folder = Path(recipe.paths.data)
+    return folder / recipe.data.input, folder / recipe.data.target
+
+
+def load_pair(recipe: Recipe, ready: Recordings | None = None) -> Pair:
     """Read, check, align and divide the recordings of a recipe.
 
+    ready: what the doctor made of them; without it the files must be mono, of one rate, and of
+        lengths that differ by no more than data.length_tolerance_s
     raises: DataError that names the file
     """
     config = recipe.data
-    for key in ("input", "target"):
-        if not getattr(config, key):
-            raise DataError(
-                f"data.{key} is empty, expected a WAV or FLAC file: name it in the recipe or "
-                f"with --data.{key} FILE"
-            )
-    folder = Path(recipe.paths.data)
-    input_path, target_path = folder / config.input, folder / config.target
-    dry, wet, rate = read_pair(
-        input_path, target_path, config.delay_frames, config.length_tolerance_s
-    )
+    input_path, target_path = recording_paths(recipe)
+    if ready is None:
+        dry, wet, rate = read_pair(
+            input_path, target_path, config.delay_frames, config.length_tolerance_s
+        )
+    else:
+        dry, wet, rate = ready.input, ready.target, ready.sample_rate_hz
     train, valid, test = divide(len(dry), config, target_path)
     for name, span in (("train", train), ("valid", valid), ("test", test)):
         if span is not None:
             _check_sound(dry, input_path, name, span)
             _check_sound(wet, target_path, name, span)
     hashes = {"input": sha256_file(input_path), "target": sha256_file(target_path)}
-    warnings = [w for p, s in ((input_path, dry), (target_path, wet)) if (w := clipping(s, p))]
-    return Pair(dry, wet, rate, train, valid, test, hashes, tuple(warnings))
+    # The doctor has looked for clipping already.
+    looked = () if ready else ((input_path, dry), (target_path, wet))
+    warnings = tuple(w for p, s in looked if (w := clipping(s, p)))
+    return Pair(dry, wet, rate, train, valid, test, hashes, warnings)
 
 
 def read_pair(
@@ -92,32 +123,41 @@ def read_pair(
     return dry[:length], padded_slice(wet, delay_frames, length + delay_frames), rate
 
 
+def read_recording(path: Path) -> tuple[NDArray[np.float32], int]:
+    """(float32 (frames, channels), sample_rate_hz) of any WAV, FLAC or AIFF file.
+
+    raises: DataError if it is missing, unreadable or empty
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, expected a WAV, FLAC or AIFF recording")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(f"{path}: cannot be read as WAV, FLAC or AIFF: {error}") from error
+    if len(samples) == 0:
+        raise DataError(f"{path}: found 0 frames, expected a recording")
+    return samples, int(rate)
+
+
 def read_mono(path: Path) -> tuple[Tensor, int]:
     """(float32 (frames,), sample_rate_hz) of a mono recording.
 
     raises: DataError if it is missing, unreadable, empty, not mono or not finite
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file, expected a mono WAV or FLAC recording")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as WAV or FLAC: {error}") from error
+    samples, rate = read_recording(path)
     if samples.shape[1] != 1:
         raise DataError(
             f"{path}: found {samples.shape[1]} channels, expected 1; keep one of them, for "
             f"example: sox {path.name} mono.wav remix 1"
         )
     signal = torch.from_numpy(samples[:, 0].copy())
-    if len(signal) == 0:
-        raise DataError(f"{path}: found 0 frames, expected a recording")
     if not bool(torch.isfinite(signal).all()):
         first = int((~torch.isfinite(signal)).nonzero()[0])
         raise DataError(
             f"{path}: frame {first}: found a value that is not finite, expected "
             "samples around -1..1; export the recording again"
         )
-    return signal, int(rate)
+    return signal, rate
 
 
 def divide(length: int, config: DataConfig, path: Path) -> tuple[Frames, Frames, Frames | None]:

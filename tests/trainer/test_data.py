@@ -104,7 +104,7 @@ def test_silence_is_refused_and_says_which_file_and_split(tmp_path: Path, silent
 
 def test_file_that_is_no_audio_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dry.wav").write_text("RIFF, but not really")
-    assert "cannot be read as WAV or FLAC" in refusal(tmp_path)
+    assert "cannot be read as WAV, FLAC or AIFF" in refusal(tmp_path)
 
 
 def test_samples_that_are_not_finite_are_refused(tmp_path: Path) -> None:
