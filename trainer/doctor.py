@@ -137,11 +137,8 @@ class _Patient:
 
     def check_timing(self) -> None:
         """Drift, lost frames, lag, polarity, length; in this order, each on what is repaired."""
+        coarse = self._check_drift()
         dry, wet = self._centred()
-        coarse = doctor_timing.coarse_lag(dry, wet, self.rate)
-        if self._check_drift(dry, wet, coarse):
-            dry, wet = self._centred()
-            coarse = doctor_timing.coarse_lag(dry, wet, self.rate)
         lag = doctor_timing.measure_lag(dry, wet, self.rate, coarse)
         self.measures["lag"] = dataclasses.asdict(lag)
         found = self._check_lag(lag)
@@ -159,10 +156,18 @@ class _Patient:
     def _centred(self) -> tuple[Signal, Signal]:
         return self.dry - self.dry.mean(), self.wet - self.wet.mean()
 
-    def _check_drift(self, dry: Signal, wet: Signal, coarse: int) -> bool:
-        windows = doctor_timing.window_coherences(dry, doctor_timing.shifted(wet, coarse, len(dry)))
+    def _drift(self) -> tuple[int, float, float, int]:
+        """(coarse lag, ppm, jump in frames, window of the jump)."""
+        dry, wet = self._centred()
+        coarse = doctor_timing.coarse_lag(dry, wet, self.rate)
+        aligned = doctor_timing.shifted(wet, coarse, len(dry))
+        windows = doctor_timing.window_coherences(dry, aligned)
         slope, jump, at = doctor_timing.measure_drift(windows)
-        ppm = slope / doctor_timing.WINDOW_FRAMES * 1e6
+        return coarse, slope / doctor_timing.WINDOW_FRAMES * 1e6, jump, at
+
+    def _check_drift(self) -> int:
+        """Take the drift off; returns the coarse lag that is left."""
+        coarse, ppm, jump, at = self._drift()
         self.measures |= {"drift_ppm": ppm, "largest_jump_frames": jump}
         if abs(jump) > LOST_FRAMES:
             second = at * doctor_timing.WINDOW_FRAMES / self.rate
@@ -172,30 +177,37 @@ class _Patient:
                 "the recorder stumbled: record again, with a larger buffer"
             )
             self.find("jump", WARNS, jump, "frames", text)
-            return False
-        if abs(ppm) < DRIFT_PPM or abs(slope * len(windows)) < DRIFT_FRAMES:
-            return False
+            return coarse
+        strayed = ppm * 1e-6 * len(self.dry)
+        if abs(ppm) < DRIFT_PPM or abs(strayed) < DRIFT_FRAMES:
+            return coarse
+        # A drift smears what it is measured by: once more, on what the first look leaves.
+        original = self.wet
+        self.wet = without_drift(original, ppm)
+        ppm += self._drift()[1]
+        self.wet, self.resampled = without_drift(original, ppm), True
+        self.measures["drift_ppm"] = ppm
         text = (
             f"{self.target_path}: its clock drifts by {ppm:+.1f} ppm against the input "
-            f"({slope * len(windows):+.1f} frames in all): resampled; use one clock for both"
+            f"({ppm * 1e-6 * len(self.dry):+.1f} frames in all): resampled; use one clock for both"
         )
         self.find("drift", WARNS, ppm, "ppm", text, fixed=True)
-        self.wet = without_drift(self.wet, ppm)
-        self.resampled = True
-        return True
+        return doctor_timing.coarse_lag(*self._centred(), self.rate)
 
     def _check_lag(self, lag: doctor_timing.Lag) -> float:
-        late = float(lag.by_correlation) if lag.by_blips is None else lag.by_blips
-        blind = lag.by_blips is None or self.resampled
-        agree = lag.by_blips is None or abs(late - lag.by_correlation) <= LAG_BY_CORRELATION
+        blips = None if self.resampled else lag.by_blips
+        late = float(lag.by_correlation) if blips is None else blips
+        agree = lag.by_blips is None or (
+            abs(lag.by_blips - lag.by_correlation) <= LAG_BY_CORRELATION
+        )
         self.measures["lag_agrees"] = agree
-        if abs(late) < (LAG_BY_CORRELATION if blind else LAG_BY_BLIPS):
+        if abs(late) < (LAG_BY_CORRELATION if blips is None else LAG_BY_BLIPS):
             return 0.0
-        removed = late - SAFE_FRAMES if lag.by_blips is None else late
-        told = "by correlation" if lag.by_blips is None else f"by {lag.blips} blips"
+        removed = late - SAFE_FRAMES if blips is None else late
+        told = "by correlation" if blips is None else f"by {lag.blips} blips"
         other = "" if agree else f"; correlation says {lag.by_correlation}: check this pair"
         direction = "late" if late > 0 else "early"
-        left = f" but for {SAFE_FRAMES}" if lag.by_blips is None else ""
+        left = f" but for {SAFE_FRAMES}" if blips is None else ""
         text = f"{self.target_path}: {abs(late):g} frames {direction} {told}: removed{left}{other}"
         self.find("lag", WARNS, late, "frames", text, fixed=True)
         self.wet = doctor_timing.shifted(self.wet, removed, len(self.wet) - int(np.ceil(removed)))

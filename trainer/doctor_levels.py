@@ -48,7 +48,7 @@ def dropouts(dry: Signal, wet: Signal, sample_rate_hz: int) -> tuple[int, int, i
     least = sample_rate_hz // 500
     edges = np.diff(np.concatenate([[0], (np.diff(wet) == 0).astype(np.int8), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    loud = 0.1 * rms(dry)
+    loud = 0.5 * rms(dry)
     found = [
         (int(s), int(e))
         for s, e in zip(starts, ends, strict=True)

@@ -234,7 +234,7 @@ def window_coherences(dry: Signal, wet: Signal) -> Complex:
 
 def relative_delay(one: Complex, two: Complex, expected: float, reach: int) -> float:
     """By how many frames `two` comes later than `one`, near `expected`, to a few hundredths."""
-    fine = 4
+    fine = 16
     product = (two * one.conj()).sum(axis=0) if one.ndim == 2 else two * one.conj()
     curve = np.fft.irfft(product, BLOCK * fine)
     offsets = np.arange(int((expected - reach) * fine), int((expected + reach) * fine) + 1)

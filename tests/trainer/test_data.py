@@ -2,10 +2,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tests.trainer.conftest import make_net, write_wav
-from trainer.data import NORMAL_RMS, Crops, Pair, clipping, load_pair, read_mono, read_pair
+from trainer.data import (
+    NORMAL_RMS,
+    Crops,
+    Pair,
+    Recordings,
+    clipping,
+    load_pair,
+    read_mono,
+    read_pair,
+    read_recording,
+)
 from trainer.errors import DataError
 from trainer.networks import padded_slice
 from trainer.recipe import Recipe, recipe_from_dict
@@ -165,3 +176,23 @@ def test_train_split_shorter_than_a_crop_is_refused(recordings: Path) -> None:
     pair = pair_of(recordings, train=[0, 2000], valid=[4000, 60000])
     with pytest.raises(DataError, match="at least the 2048 of one crop"):
         Crops(pair, make_net(), 1, 2048, seed=0)
+
+
+@pytest.mark.parametrize(("ending", "subtype"), [("wav", "PCM_24"), ("flac", None), ("aiff", None)])
+def test_every_common_format_and_rate_is_read(
+    tmp_path: Path, ending: str, subtype: str | None
+) -> None:
+    path = tmp_path / f"take.{ending}"
+    soundfile.write(path, np.stack([SOUND, SOUND / 2], 1), 96000, subtype=subtype)
+    samples, rate_hz = read_recording(path)
+    assert (samples.shape, rate_hz) == ((RATE_HZ, 2), 96000)
+    # 16 bits, the coarsest of the three
+    assert np.allclose(samples[:, 0], SOUND, atol=2**-15)
+
+
+def test_what_the_doctor_made_ready_is_taken_instead_of_the_files(recordings: Path) -> None:
+    dry, wet = np.tile(SOUND, 3), np.tile(0.5 * SOUND, 3)
+    pair = load_pair(recipe_for(recordings), Recordings.of(dry, wet, 44100))
+    assert torch.equal(pair.target, torch.from_numpy(wet.astype(np.float32)))
+    assert pair.sample_rate_hz == 44100
+    assert pair.sha256 == pair_of(recordings).sha256

@@ -38,10 +38,13 @@ def test_capture_has_its_lag_and_nothing_else(captures: Path, tmp_path: Path, na
         ("ts9", "late by half a sample"),
         ("champ", "late by half a sample"),
         ("champ", "inverted"),
+        ("champ", "drift 20 ppm"),
         ("champ", "noise"),
         ("ts9", "offset"),
         ("ts9", "44.1 kHz"),
         ("ts9_bigchump_celestion", "late by 1"),
+        ("ts9_bigchump_celestion", "gate"),
+        ("ts9_bigchump_celestion", "echo"),
         ("ts9_bigchump_celestion", "swapped"),
     ],
 )
