@@ -71,7 +71,8 @@ def skewness_of_levels(dry: Signal, wet: Signal) -> tuple[float, float]:
     _, vectors = np.linalg.eigh(np.cov(a[playing], b[playing]))
     across, up = vectors[:, 1]
     slope = abs(float(up / across)) if across else 1e9
-    kurtosis = [float(np.mean(s**4) / np.mean(s**2) ** 2) for s in (dry, wet)]
+    squares = [np.square(s) for s in (dry, wet)]
+    kurtosis = [float(np.mean(np.square(s)) / np.mean(s) ** 2) for s in squares]
     return slope, kurtosis[1] / kurtosis[0]
 
 

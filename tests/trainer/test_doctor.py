@@ -1,5 +1,7 @@
 """The doctor finds what is planted, that and nothing else, and nothing in clean pairs."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,17 @@ def clean() -> Take:
 
 
 @pytest.fixture(scope="module")
+def planted(clean: Take, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Diagnosis]:
+    """The diagnosis of a fault by name; each is made once."""
+
+    @functools.cache
+    def made(name: str) -> Diagnosis:
+        return diagnose(tmp_path_factory.mktemp("planted"), FAULTS[name].plant(*clean[:2]))
+
+    return made
+
+
+@pytest.fixture(scope="module")
 def clean_without_blips() -> Take:
     dry = input_signal(blips=False)
     return Take(dry, amp(dry))
@@ -45,10 +58,10 @@ def test_clean_pair_has_no_fault_and_is_handed_on_unchanged(clean: Take, tmp_pat
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted_fault_is_found_alone_and_with_its_size(
-    name: str, clean: Take, tmp_path: Path
+    name: str, planted: Callable[[str], Diagnosis]
 ) -> None:
     fault = FAULTS[name]
-    diagnosis = diagnose(tmp_path, fault.plant(clean.dry, clean.wet))
+    diagnosis = planted(name)
     assert codes(diagnosis) == [fault.code]
     finding = diagnosis.findings[0]
     if fault.size is not None:
@@ -76,8 +89,10 @@ RESAMPLED_ESR = {"44.1 kHz": 1e-3, "drift 20 ppm": 3e-4}
 
 
 @pytest.mark.parametrize("name", RESAMPLED_ESR)
-def test_resampled_target_is_the_clean_one(name: str, clean: Take, tmp_path: Path) -> None:
-    diagnosis = diagnose(tmp_path, FAULTS[name].plant(clean.dry, clean.wet))
+def test_resampled_target_is_the_clean_one(
+    name: str, clean: Take, planted: Callable[[str], Diagnosis]
+) -> None:
+    diagnosis = planted(name)
     assert all(f.fixed for f in diagnosis.findings)
     pair = diagnosis.recordings
     assert pair is not None
@@ -87,8 +102,10 @@ def test_resampled_target_is_the_clean_one(name: str, clean: Take, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", REPAIRED)
-def test_repaired_pair_is_the_clean_one(name: str, clean: Take, tmp_path: Path) -> None:
-    diagnosis = diagnose(tmp_path, FAULTS[name].plant(clean.dry, clean.wet))
+def test_repaired_pair_is_the_clean_one(
+    name: str, clean: Take, planted: Callable[[str], Diagnosis]
+) -> None:
+    diagnosis = planted(name)
     assert all(f.fixed for f in diagnosis.findings)
     pair = diagnosis.recordings
     assert pair is not None
@@ -100,9 +117,11 @@ def test_repaired_pair_is_the_clean_one(name: str, clean: Take, tmp_path: Path) 
     assert error <= REPAIRED[name]
 
 
-def test_faults_that_make_training_pointless_hand_nothing_on(clean: Take, tmp_path: Path) -> None:
+def test_faults_that_make_training_pointless_hand_nothing_on(
+    planted: Callable[[str], Diagnosis],
+) -> None:
     for name in ("silence", "swapped", "not finite"):
-        diagnosis = diagnose(tmp_path, FAULTS[name].plant(clean.dry, clean.wet))
+        diagnosis = planted(name)
         assert diagnosis.recordings is None
         assert [f.code for f in diagnosis.stops] == [FAULTS[name].code]
 
