@@ -83,8 +83,8 @@ REPAIRED = {
 }
 
 
-# Reached 2.9e-4 and 8.9e-5: the planted 44.1 kHz has no treble above 20 kHz; a drift is known to
-# 0.1 ppm, which at the end of 26 s is an eighth of a frame.
+# Reached 2.9e-4 and 8.9e-5: the planted 44.1 kHz has no treble above 20 kHz, and a drifting target
+# goes through two interpolations, the test's windowed sinc and the resampler.
 RESAMPLED_ESR = {"44.1 kHz": 1e-3, "drift 20 ppm": 3e-4}
 
 
