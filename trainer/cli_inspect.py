@@ -6,12 +6,12 @@ from pathlib import Path
 import soundfile
 from rich.console import Console
 
+from trainer.architectures import build_network
 from trainer.data import Recordings, recording_paths
 from trainer.doctor import Diagnosis, examine
 from trainer.doctor_report import as_json, as_lines, as_text
 from trainer.errors import DataError
 from trainer.files import prepare_folder, replace_file
-from trainer.networks import ResidualWaveNet
 from trainer.recipe import Recipe, load_recipe
 
 ABOUT = """\
@@ -70,7 +70,7 @@ def _say(diagnosis: Diagnosis, console: Console) -> None:
 
 
 def _field_frames(recipe: Recipe) -> int:
-    return ResidualWaveNet(recipe.model).receptive_field_frames
+    return build_network(recipe.model).receptive_field_frames
 
 
 def _write_pair(pair: Recordings, folder: Path, quiet: bool) -> None:
