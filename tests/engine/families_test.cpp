@@ -160,7 +160,8 @@ TEST_CASE("a NAM LSTM starts from its own state and whole blocks of silence") {
   check_net(document, expected, 1e-4F);
   const size_t last_c = document["weights"].size() - cell.hidden - 2;
   document["weights"][last_c] = 300.0;
-  const auto net = load(document)->make_net(dsp::Isa::kScalar);
+  const auto model = load(document);
+  const auto net = model->make_net(dsp::Isa::kScalar);
   CHECK(largest_difference(run(*net, noise(kFrames, 7), 64), expected) > 1e-2F);
 }
 
@@ -369,8 +370,10 @@ TEST_CASE("an LSTM in a container settles for half a second of the container's r
                     {"weights", json::array()},
                     {"sample_rate", 48000}};
   const std::vector<float> expected = plain(cell, noise(kFrames, 7), 24000, false);
-  const auto net = load(around)->make_net(dsp::Isa::kScalar);
+  const auto model = load(around);
+  const auto net = model->make_net(dsp::Isa::kScalar);
   CHECK(largest_difference(run(*net, noise(kFrames, 7), 64), expected) <= 1e-5F * peak(expected));
-  const auto alone = load(inner)->make_net(dsp::Isa::kScalar);
+  const auto inner_model = load(inner);
+  const auto alone = inner_model->make_net(dsp::Isa::kScalar);
   CHECK(largest_difference(run(*alone, noise(kFrames, 7), 64), expected) > 1e-3F);
 }

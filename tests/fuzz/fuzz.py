@@ -29,6 +29,7 @@ def command(options: argparse.Namespace) -> list[str]:
         bound,
         "-max_len=8192",
         f"-timeout={HANG_SECONDS}",
+        f"-report_slow_units={HANG_SECONDS}",
         "-rss_limit_mb=256",
         "-malloc_limit_mb=256",
         "-print_final_stats=1",
