@@ -29,6 +29,17 @@ void check_paths(const nlohmann::json& document) {
   }
 }
 
+/// In blocks of 1 to 64 frames, no two in a row of the same length.
+std::vector<float> run_unevenly(nn::Net& net, const std::vector<float>& input) {
+  std::vector<float> output(input.size());
+  int frames = 0;
+  for (size_t at = 0; at < input.size(); at += static_cast<size_t>(frames)) {
+    frames = std::min((frames + 27) % kMaxFrames + 1, static_cast<int>(input.size() - at));
+    net.process(&input[at], &output[at], frames);
+  }
+  return output;
+}
+
 }  // namespace
 
 TEST_CASE("every path of a residual net equals the truth, whatever the block length") {
@@ -67,6 +78,15 @@ TEST_CASE("every path of a NAM A2 net equals the truth, whatever the block lengt
                       static_cast<unsigned>(channels));
     REQUIRE(std::dynamic_pointer_cast<const nn::WaveNetModel>(load(document)) != nullptr);
     check_paths(document);
+  }
+}
+
+TEST_CASE("a net plays the same whichever block lengths follow each other") {
+  const auto model = load(nam_model(16, 8, kDilations, 5));
+  const std::vector<float> input = noise(4000, 8);
+  for (const dsp::Isa isa : dsp::available_isas()) {
+    CAPTURE(dsp::isa_name(isa));
+    CHECK(run_unevenly(*model->make_net(isa), input) == run(*model->make_net(isa), input, 64));
   }
 }
 

@@ -9,8 +9,6 @@ namespace {
 using dsp::kPlaneFrames;
 using dsp::kSlackFrames;
 
-constexpr int kMirrorFrames = kMaxFrames + kSlackFrames;  // a block, read in whole vectors
-
 /// Zeroed floats at a 64-byte boundary, which is what the widest vector likes best.
 class Floats {
  public:
@@ -31,20 +29,20 @@ class Floats {
   float* data_;
 };
 
-/// What one convolution hears: a ring of planes. The first kMirrorFrames of a plane stand again
-/// behind its end, so that a tap reads in one piece wherever it starts.
+/// What one convolution hears: a ring of planes. Behind the end of a plane its first frames stand
+/// again as far as a tap reads over the seam, so that every tap reads in one piece.
 struct Ring {
   float* plane = nullptr;
   int channels = 0;
   int length = 0;  ///< history + one block + slack: what a kernel writes too much is never alive
-  int stride = 0;  ///< length + mirror, kept off multiples of 4 KB, where planes share cache sets
+  int stride = 0;  ///< length + a block, kept off multiples of 4 KB, where planes share cache sets
   int at = 0;      ///< where the current block stands
 
   void shape(int history_frames, int channel_count) {
     channels = channel_count;
     // Whole blocks, so that full blocks and far taps stay aligned all the way round.
     length = (history_frames + 2 * kMaxFrames + kSlackFrames - 1) / kMaxFrames * kMaxFrames;
-    stride = length + kMirrorFrames + kSlackFrames;
+    stride = length + kMaxFrames + kSlackFrames;
     if (stride % 1024 == 0) stride += 16;
   }
 
@@ -54,17 +52,16 @@ struct Ring {
 
   [[nodiscard]] float* now() const noexcept AMP_RT { return plane + at; }
 
-  [[nodiscard]] const float* back(int frames) const noexcept AMP_RT {
+  /// The frame, counted from the beginning of the ring, that was heard so many frames ago.
+  [[nodiscard]] int back(int frames) const noexcept AMP_RT {
     const int from = at - frames;
-    return plane + (from < 0 ? from + length : from);
+    return from < 0 ? from + length : from;
   }
 
-  /// Repeat what the block at `at` changed on the other side of the seam.
-  void mirror(const dsp::Kernels& kernels, int frames) noexcept AMP_RT {
+  /// What was written over the end is the beginning of the ring.
+  void wrap(const dsp::Kernels& kernels, int frames) noexcept AMP_RT {
     const int over = at + frames - length;
-    const int front = std::min(at + frames, kMirrorFrames) - at;
     if (over > 0) kernels.repeat(plane, channels, stride, length, 0, over);
-    if (front > 0) kernels.repeat(plane, channels, stride, at, length + at, front);
   }
 
   /// Every frame ever heard was as the one at `at`.
@@ -96,9 +93,16 @@ struct Conv {
     ring.shape((kernel - 1) * step, ins);
   }
 
-  void find_taps() noexcept AMP_RT {
+  void find_taps(const dsp::Kernels& kernels, int frames) noexcept AMP_RT {
     int back = static_cast<int>(taps.size()) * dilation;
-    for (const float*& tap : taps) tap = ring.back(back -= dilation);
+    int last = 0;
+    for (const float*& tap : taps) {
+      const int from = ring.back(back -= dilation);
+      last = std::max(last, from);
+      tap = ring.plane + from;
+    }
+    const int over = last + frames - ring.length;
+    if (over > 0) kernels.repeat(ring.plane, ring.channels, ring.stride, 0, ring.length, over);
   }
 };
 
@@ -202,7 +206,7 @@ class VectorWaveNet final : public Net {
     if (settling_)
       ring.settle();
     else
-      ring.mirror(kernels_, frames);
+      ring.wrap(kernels_, frames);
   }
 
   void run_array(size_t index, const float* stream, int frames) noexcept AMP_RT {
@@ -227,7 +231,7 @@ class VectorWaveNet final : public Net {
 
   void run_head(const WaveNetArray& spec, Conv& head, int frames) noexcept AMP_RT {
     heard(head.ring, frames);
-    head.find_taps();
+    head.find_taps(kernels_, frames);
     kernels_.conv({.in_channels = spec.channels,
                    .out_channels = spec.head_size,
                    .taps = spec.head_kernel,
@@ -285,7 +289,7 @@ class VectorWaveNet final : public Net {
                                       : nothing_;
     for (Layer& layer : array.layers) {
       Ring* const next = &layer == &array.layers.back() ? nullptr : &(&layer)[1].conv.ring;
-      layer.conv.find_taps();
+      layer.conv.find_taps(kernels_, frames);
       layer.args.sum.frames = frames;
       layer.args.head_before = before;
       layer.args.head = head;
