@@ -305,7 +305,68 @@ void run_layer(const LayerArgs& args) {
   }
 }
 
+// A layer of one vector of frames, whose mix takes z from the registers: one curve is worked out
+// while the mix multiplies by the one before. In the order of the tiles, so to the same sums.
+template <int kChannels, int kTaps>
+void short_layer(const LayerArgs& a) {
+  constexpr int kPacked = tile_width(kChannels, 0, kWidestTile);
+  Vec z[kChannels][1];
+  start(z, a.sum, 0, 0);
+  accumulate<kChannels, 1, kPacked, kTaps>(z, a.sum, 0, a.sum.weight);
+  const bool biased = a.mix_bias != nullptr;
+  const float* x = a.sum.x[kTaps - 1];
+  float* next = a.next;
+#pragma GCC unroll 16
+  for (int out = 0; out < kChannels; out += kPacked) {
+    Vec sum[kPacked];
+#pragma GCC unroll 16
+    for (int o = 0; o < kPacked; ++o) sum[o] = splat(biased ? a.mix_bias[out + o] : 0.0F);
+#pragma GCC unroll 16
+    for (int i = 0; i < kChannels; ++i) {
+      if (out == 0) z[i][0] = tanh_of(z[i][0]);
+      const float* const weight = a.mix + out * kChannels + i * kPacked;
+#pragma GCC unroll 16
+      for (int o = 0; o < kPacked; ++o) sum[o] = sum[o] + splat(weight[o]) * z[i][0];
+    }
+#pragma GCC unroll 16
+    for (int o = 0; o < kPacked; ++o, x += a.sum.x_stride, next += a.next_stride)
+      store(next, load(x) + sum[o]);
+  }
+  const float* before = a.head_before;
+  float* head = a.head;
+#pragma GCC unroll 16
+  for (int i = 0; i < kChannels; ++i, before += a.head_before_stride, head += a.head_stride)
+    store(head, load(before) + z[i][0]);
+}
+
+// Whether the layer was one of the shapes that short_layer is written for, and is done.
+[[maybe_unused]] bool run_short_layer(const LayerArgs& a) {
+  if (a.sum.frames > kLanes || a.sum.taps != 3 || a.curve != Curve::kTanh) return false;
+  if (a.mix == nullptr || a.next == nullptr) return false;
+  switch (a.sum.out_channels) {
+    case 16:
+      short_layer<16, 3>(a);
+      return true;
+    case 12:
+      short_layer<12, 3>(a);
+      return true;
+    case 8:
+      short_layer<8, 3>(a);
+      return true;
+    case 6:
+      short_layer<6, 3>(a);
+      return true;
+    case 4:
+      short_layer<4, 3>(a);
+      return true;
+    default:
+      return false;
+  }
+}
+
 void layer(const LayerArgs& args) noexcept AMP_RT {
+  if constexpr (kWidestTile >= 8)  // elsewhere the registers do not hold z beside the sums
+    if (run_short_layer(args)) return;
   run_layer(args);
   if (args.next == nullptr || args.mix == nullptr) return;
   const float* const z[1] = {args.sum.out};
