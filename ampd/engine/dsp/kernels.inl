@@ -168,6 +168,13 @@ inline const ConvArgs& sum_of(const LayerArgs& a) {
   return a.sum;
 }
 
+// Whether the head adds up behind the tiles, several a layer. Between them, its loads and stores
+// keep back the taps of the next where registers are few, unless the curve takes so long that they
+// hide.
+AMP_INLINE bool hears_apart(const LayerArgs& a) {
+  return kWidestTile < 8 && a.curve == Curve::kLeaky && a.sum.out_channels > kWidestTile;
+}
+
 // Unrolled as a whole: the next sums overlap with it only where few instructions are in between.
 template <int kOuts, int kVecs>
 AMP_INLINE void finish(Vec (&sum)[kOuts][kVecs], const LayerArgs& a, int out, int t) {
@@ -183,6 +190,7 @@ AMP_INLINE void finish(Vec (&sum)[kOuts][kVecs], const LayerArgs& a, int out, in
 #pragma GCC unroll 4
       for (int n = 0; n < kVecs; ++n) sum[o][n] = sum[o][n] > 0.0F ? sum[o][n] : sum[o][n] * slope;
   }
+  const bool apart = hears_apart(a);
   float* z = a.sum.out + static_cast<ptrdiff_t>(out) * a.sum.out_stride + t;
   float* head = a.head + static_cast<ptrdiff_t>(out) * a.head_stride + t;
   const float* before = a.head_before + static_cast<ptrdiff_t>(out) * a.head_before_stride + t;
@@ -191,7 +199,7 @@ AMP_INLINE void finish(Vec (&sum)[kOuts][kVecs], const LayerArgs& a, int out, in
 #pragma GCC unroll 4
     for (int n = 0; n < kVecs; ++n) {
       store(z + n * kLanes, sum[o][n]);
-      store(head + n * kLanes, load(before + n * kLanes) + sum[o][n]);
+      if (!apart) store(head + n * kLanes, load(before + n * kLanes) + sum[o][n]);
     }
     z += a.sum.out_stride;
     head += a.head_stride;
@@ -364,10 +372,23 @@ void short_layer(const LayerArgs& a) {
   }
 }
 
+void add_to_head(const LayerArgs& a) {
+  const float* z = a.sum.out;
+  const float* before = a.head_before;
+  float* head = a.head;
+  for (int c = 0; c < a.sum.out_channels; ++c) {
+    for (int t = 0; t < a.sum.frames; t += kLanes) store(head + t, load(before + t) + load(z + t));
+    z += a.sum.out_stride;
+    before += a.head_before_stride;
+    head += a.head_stride;
+  }
+}
+
 void layer(const LayerArgs& args) noexcept AMP_RT {
   if constexpr (kWidestTile >= 8)  // elsewhere the registers do not hold z beside the sums
     if (run_short_layer(args)) return;
   run_layer(args);
+  if (hears_apart(args)) add_to_head(args);
   if (args.next == nullptr || args.mix == nullptr) return;
   const float* const z[1] = {args.sum.out};
   run<ConvArgs, 1>({.in_channels = args.sum.out_channels,
