@@ -36,7 +36,8 @@ class ModelInfo:
     family: str  # "ampd" | "nam" | "rtneural" | "state_dict" | "pedalnet"
     architecture: str  # "residual_wavenet", "wavenet", "convnet", "linear", "lstm", "gru", ...
     name: str
-    sample_rate_hz: int  # 0 = the file does not say; 48000 is assumed
+    sample_rate_hz: int  # 0 = the file does not say
+    playing_rate_hz: int  # the file's, else the one that its family is trained at
     causal: bool
     receptive_field_frames: int
     memory_frames: int  # in which a recurrent net settles; 0 = the receptive field says it all

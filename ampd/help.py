@@ -47,7 +47,7 @@ host_rate_hz, latency_frames, latency_ms, warnings; a rig has blocks; a model
   family architecture name weights mac_per_sample knobs has_quality
   receptive_field_frames receptive_field_ms
   memory_frames memory_ms (a recurrent net settles in that; 0: see the field)
-  sample_rate_hz sample_rate_stated (false: 48000 is assumed)
+  sample_rate_hz sample_rate_stated (false: the rate is its family's)
   loudness_file_db (null: not claimed) loudness_measured_dbfs
   cost (null, or isa period_frames ns_per_sample percent_of_period
   times_real_time)

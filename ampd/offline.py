@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ampd.bank import Plan
 from ampd.errors import AudioFileError, EngineError
 from ampd.session import (
-    DEFAULT_RATE_HZ,
     Engine,
     LoadError,
     build,
@@ -90,7 +89,7 @@ def _read_signal(path: Path) -> tuple[NDArray[np.float32], int, list[str]]:
 def _own_rate(plan: Plan, rate: int) -> int:
     """The rate at which no model of the rig is resampled."""
     models = [inspect_model(str(path)) for path in plan.models.values()]
-    rates = sorted({model.sample_rate_hz or DEFAULT_RATE_HZ for model in models})
+    rates = sorted({model.playing_rate_hz for model in models})
     if len(rates) > 1:
         raise EngineError(
             f"{plan.rig.path or plan.rig.name}: its models are for {rates[0]} and {rates[-1]} Hz; "

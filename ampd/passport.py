@@ -15,7 +15,6 @@ from ampd.library import Library
 from ampd.probe import guitar_signal, loudness_dbfs
 from ampd.rig import read_rig
 from ampd.session import (
-    DEFAULT_RATE_HZ,
     BlockSpec,
     Engine,
     LoadError,
@@ -94,7 +93,7 @@ class ModelPassport:
     memory_frames: int  # in which a recurrent net settles; 0: the field says it all
     memory_ms: float
     sample_rate_hz: int  # the one that it is right at
-    sample_rate_stated: bool  # False: the file does not say, 48000 is assumed
+    sample_rate_stated: bool  # False: the file does not say, its family's counts
     host_rate_hz: int
     latency_frames: int  # at the host's rate
     latency_ms: float
@@ -152,7 +151,7 @@ def _check_rig(path: Path, library: Library, host_rate_hz: int) -> RigPassport:
 def _check_model(path: Path, host_rate_hz: int, with_cost: bool) -> ModelPassport:
     chain = Engine(host_rate_hz, False).install(0, {}, [BlockSpec("amp", "amp", {}, str(path))])
     (model,) = chain.models
-    rate_hz = model.sample_rate_hz or DEFAULT_RATE_HZ
+    rate_hz = model.playing_rate_hz
     answer = render_model(str(path), guitar_signal(rate_hz), PERIOD_FRAMES)
     claimed = model.loudness_db
     return ModelPassport(
@@ -220,7 +219,7 @@ def bench(
     except ValueError as error:
         raise EngineError(f"The engine refuses: {error}.") from error
     model, ns = cost.model, cost.least_ns_per_sample
-    budget_ns = 1e9 / (model.sample_rate_hz or DEFAULT_RATE_HZ)
+    budget_ns = 1e9 / model.playing_rate_hz
     gmac_per_s = model.mac_per_sample / ns
     return BenchRow(
         file=str(path),

@@ -139,6 +139,7 @@ void bind_values(nb::module_& m) {
       .def_ro("architecture", &ModelInfo::architecture)
       .def_ro("name", &ModelInfo::name)
       .def_ro("sample_rate_hz", &ModelInfo::sample_rate_hz)
+      .def_prop_ro("playing_rate_hz", &ModelInfo::playing_rate_hz)
       .def_ro("causal", &ModelInfo::causal)
       .def_ro("receptive_field_frames", &ModelInfo::receptive_field_frames)
       .def_ro("memory_frames", &ModelInfo::memory_frames)

@@ -184,8 +184,8 @@ TEST_CASE("knobs are inputs of the net, at one half until they are turned") {
                                 .name = "amp",
                                 .values = {{"knob_2", 0.9F}},
                                 .model = dir.write("m.json", document.dump())}}};
-  Chain chain(rig, 48000, dsp::best_isa(), false);
-  CHECK(chain.memory_frames() == 24001);
+  Chain chain(rig, 44100, dsp::best_isa(), false);
+  CHECK(chain.memory_frames() == 22051);
   const std::vector<float> input = noise(64, 7);
   std::array<std::array<float, 64>, 3> out{};
   chain.process(input.data(), {out[0].data(), out[1].data(), out[2].data()}, 64);
@@ -197,7 +197,7 @@ TEST_CASE("a knob of the chain walks to its value") {
   const std::string file = dir.write("m.json", state_dict_model(Cell(false, 2, 6, 5)).dump());
   const RigSpec rig{.values = {},
                     .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}};
-  Chain chain(rig, 48000, dsp::best_isa(), false);
+  Chain chain(rig, 44100, dsp::best_isa(), false);
   int knob = 0;
   while (chain.params()[static_cast<size_t>(knob)].path != "amp/knob_1") ++knob;
   const std::vector<float> silence(64);
@@ -298,6 +298,17 @@ TEST_CASE("PedalNet is its own definition, whatever the order and the form of it
   std::vector<float> softer = plain_pedalnet(pedalnet_model(), input);
   for (float& v : softer) v *= 0.5F;
   check_net(document, softer);
+}
+
+TEST_CASE("a family whose files name no rate plays at the rate that it is trained at") {
+  const TempDir dir;
+  for (const json& document : {state_dict_model(Cell(false, 1, 6, 5)), pedalnet_model()}) {
+    const nn::ModelInfo info = nn::load_model(dir.write("m.json", document.dump()))->info;
+    CHECK(info.playing_rate_hz() == 44100);
+    CHECK(info.sample_rate_hz == 0);
+    REQUIRE_FALSE(info.warnings.empty());
+    CHECK(info.warnings.back().find("44100 Hz is assumed") != std::string::npos);
+  }
 }
 
 TEST_CASE("what cannot be played is refused by its name") {

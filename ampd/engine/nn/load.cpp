@@ -223,7 +223,8 @@ int read_sample_rate(const Json& holder, ModelInfo& info) {
       rate.refuse("a whole number, 8000 to 768000");
     return value;
   }
-  info.warnings.emplace_back("the file does not say its sample rate; 48000 Hz is assumed");
+  info.warnings.push_back("the file does not say its sample rate; " +
+                          std::to_string(info.unsaid_rate_hz) + " Hz is assumed");
   return 0;
 }
 

@@ -145,6 +145,7 @@ std::shared_ptr<const Model> load_pedalnet(const Json& root) {
     if (level != 0) spec.level = static_cast<float>(level);
   }
   ModelInfo info = describe(root, "pedalnet", "wavenet");
+  info.unsaid_rate_hz = 44100;  // PedalNetRT trains at this rate, and its files do not say so
   info.sample_rate_hz = read_sample_rate(root, info);
   return std::make_shared<PedalNetModel>(std::move(info), std::move(spec));
 }

@@ -89,6 +89,8 @@ std::shared_ptr<const Model> load_state_dict(const Json& root) {
   spec.layers.emplace_back(std::move(head));
   check_size(root, spec);
   ModelInfo info = describe(root, "state_dict", cells.is_gru ? "gru" : "lstm");
+  info.unsaid_rate_hz =
+      44100;  // Proteus and NeuralPi are trained at this rate, and none of their files says so
   info.sample_rate_hz = read_sample_rate(root, info);
   return std::make_shared<StackModel>(std::move(info), std::move(spec));
 }

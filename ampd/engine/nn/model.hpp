@@ -21,10 +21,11 @@ class LoadError : public std::runtime_error {
 /// What a model is, without its weights.
 struct ModelInfo {
   std::string path;
-  std::string family;        ///< "ampd", "nam", "rtneural", "state_dict" or "pedalnet"
-  std::string architecture;  ///< "residual_wavenet", "wavenet", "convnet", "lstm", "gru", ...
-  std::string name;          ///< from the file's metadata, else the file's stem
-  int sample_rate_hz = 0;    ///< 0: the file does not say, 48000 is assumed
+  std::string family;          ///< "ampd", "nam", "rtneural", "state_dict" or "pedalnet"
+  std::string architecture;    ///< "residual_wavenet", "wavenet", "convnet", "lstm", "gru", ...
+  std::string name;            ///< from the file's metadata, else the file's stem
+  int sample_rate_hz = 0;      ///< 0: the file does not say
+  int unsaid_rate_hz = 48000;  ///< what counts then: the rate that its family is trained at
   bool causal = true;
   int receptive_field_frames = 1;  ///< 1 + sum((kernel - 1) * dilation): memory, not delay
   int memory_frames = 0;  ///< frames in which a recurrent net settles; 0: the field says it all
@@ -36,7 +37,9 @@ struct ModelInfo {
   std::vector<std::string> knobs;     ///< of a net that was trained with them: [a-z0-9_], 0..1
   std::vector<std::string> warnings;
 
-  [[nodiscard]] int playing_rate_hz() const { return sample_rate_hz ? sample_rate_hz : 48000; }
+  [[nodiscard]] int playing_rate_hz() const {
+    return sample_rate_hz ? sample_rate_hz : unsaid_rate_hz;
+  }
 };
 
 /// One playing instance of a model, with its state.
