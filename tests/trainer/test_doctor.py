@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.conftest import write_wav
 from tests.trainer.planted import FAULTS, RATE_HZ, Take, amp, input_signal, moved
-from trainer.doctor import Diagnosis, examine
+from trainer.doctor.examine import Diagnosis, examine
 
 
 def diagnose(folder: Path, take: Take, **known: object) -> Diagnosis:

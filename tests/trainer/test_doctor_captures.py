@@ -8,7 +8,7 @@ import soundfile
 
 from tests.trainer.conftest import write_wav
 from tests.trainer.planted import FAULTS, RATE_HZ, Take
-from trainer.doctor import Diagnosis, examine
+from trainer.doctor.examine import Diagnosis, examine
 
 EXCERPT_FRAMES = 40 * RATE_HZ
 OWN_LAG = {"ts9": 0.0, "champ": 0.0, "ts9_bigchump_celestion": 61.0}

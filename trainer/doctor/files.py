@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 
 from trainer.data import read_recording
-from trainer.doctor_finding import NOTES, STOPS, WARNS, Finding, Signal, decibels, rms
+from trainer.doctor.finding import NOTES, STOPS, WARNS, Finding, Signal, decibels, rms
 
 SILENCE_PEAK = 1e-4  # -80 dBFS; below it there is hiss, not playing
 ONE_SIDED = 0.01  # a channel 40 dB below the other holds no signal

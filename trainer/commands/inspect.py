@@ -8,12 +8,14 @@ from rich.console import Console
 
 from trainer.architectures import build_network
 from trainer.data import Recordings, recording_paths
-from trainer.doctor import Diagnosis, examine
-from trainer.doctor_report import as_json, as_lines, as_text
+from trainer.doctor.examine import Diagnosis, examine
+from trainer.doctor.report import as_json, as_lines, as_text
 from trainer.errors import DataError
 from trainer.files import prepare_folder, replace_file
 from trainer.recipe import Recipe, load_recipe
 
+NAME = "inspect"
+HELP = "what is wrong with two recordings, before training"
 ABOUT = """\
 Looks at a pair of recordings as `train` does before it starts: rates, channels, length, clipping,
 lag, polarity, drift, lost frames, offset, hum, noise, gates, echoes, swapped files, how closely
@@ -23,8 +25,8 @@ the gear repeats itself, and how much memory it has. One line a finding:
   STOP   training would be wasted (exit code 3)"""
 
 
-def add_inspect(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The pair, and what to do with the findings."""
     parser.add_argument("input", type=Path, metavar="IN", help="the dry recording")
     parser.add_argument("target", type=Path, metavar="OUT", help="the gear's recording")
     parser.add_argument("--recipe", help="compare its receptive field with the gear's memory")
@@ -34,7 +36,7 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_inspect(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """3 where a finding stops training, else 0."""
     recipe = load_recipe(options.recipe) if options.recipe else None
     field = None if recipe is None else _field_frames(recipe)

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from trainer.doctor_finding import Signal
+from trainer.doctor.finding import Signal
 
 MAX_TAPS = 4096
 SHOWN_TAPS = (16, 127, 512, 2048, 4096)

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.doctor_finding import Signal, decibels, rms, window_rms
+from trainer.doctor.finding import Signal, decibels, rms, window_rms
 
 PAUSE_WINDOW_S = 0.05
 PAUSE_DB = -80.0  # below the input's RMS; a note that decays is still played

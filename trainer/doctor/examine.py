@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import doctor_levels, doctor_memory, doctor_timing
 from trainer.data import Recordings
-from trainer.doctor_files import load, same_rate, without_drift
-from trainer.doctor_finding import NOTES, STOPS, WARNS, Finding, Signal, rms, window_rms
+from trainer.doctor import levels, memory, timing
+from trainer.doctor.files import load, same_rate, without_drift
+from trainer.doctor.finding import NOTES, STOPS, WARNS, Finding, Signal, rms, window_rms
 
 SHORT_S = 20.0  # of playing
 OFFSET_SHARE = 0.01  # of the RMS, -40 dB
@@ -69,7 +69,7 @@ def examine(
         return Diagnosis(tuple(findings), {}, None)
     wet, more = same_rate(wet, wet_rate, rate, target_path)
     findings += more
-    wet = doctor_timing.shifted(wet, delay_frames, max(0, len(wet) - delay_frames))
+    wet = timing.shifted(wet, delay_frames, max(0, len(wet) - delay_frames))
     if min(len(dry), len(wet)) < rate:
         text = "less than 1 s of both recordings, expected minutes: record more"
         findings.append(Finding("short", STOPS, min(len(dry), len(wet)) / rate, "s", text))
@@ -112,8 +112,8 @@ class _Patient:
         """False if input and target are swapped: nothing else can be judged then."""
         frames = min(len(self.dry), len(self.wet))
         dry, wet = self.dry[:frames], self.wet[:frames]
-        blips = [len(doctor_timing.find_blips(s, self.rate)) for s in (dry, wet)]
-        slope, kurtosis = doctor_levels.skewness_of_levels(dry - dry.mean(), wet - wet.mean())
+        blips = [len(timing.find_blips(s, self.rate)) for s in (dry, wet)]
+        slope, kurtosis = levels.skewness_of_levels(dry - dry.mean(), wet - wet.mean())
         self.measures |= {"level_slope": slope, "kurtosis_ratio": kurtosis}
         if not (blips[1] > blips[0] or (slope > 1.2 and kurtosis > 1.5)):
             return True
@@ -127,7 +127,7 @@ class _Patient:
     def check_clipping(self) -> None:
         """Flat tops in either recording."""
         for signal, path in ((self.dry, self.input_path), (self.wet, self.target_path)):
-            runs, first = doctor_levels.flat_tops(signal)
+            runs, first = levels.flat_tops(signal)
             if runs:
                 text = (
                     f"{path}: clipped in {runs} places from frame {first} on; the model will "
@@ -139,7 +139,7 @@ class _Patient:
         """Drift, lost frames, lag, polarity, length; in this order, each on what is repaired."""
         coarse = self._check_drift()
         dry, wet = self._centred()
-        lag = doctor_timing.measure_lag(dry, wet, self.rate, coarse)
+        lag = timing.measure_lag(dry, wet, self.rate, coarse)
         self.measures["lag"] = dataclasses.asdict(lag)
         found = self._check_lag(lag)
         self._check_length(found)
@@ -159,18 +159,18 @@ class _Patient:
     def _drift(self) -> tuple[int, float, float, int]:
         """(coarse lag, ppm, jump in frames, window of the jump)."""
         dry, wet = self._centred()
-        coarse = doctor_timing.coarse_lag(dry, wet, self.rate)
-        aligned = doctor_timing.shifted(wet, coarse, len(dry))
-        windows = doctor_timing.window_coherences(dry, aligned)
-        slope, jump, at = doctor_timing.measure_drift(windows)
-        return coarse, slope / doctor_timing.WINDOW_FRAMES * 1e6, jump, at
+        coarse = timing.coarse_lag(dry, wet, self.rate)
+        aligned = timing.shifted(wet, coarse, len(dry))
+        windows = timing.window_coherences(dry, aligned)
+        slope, jump, at = timing.measure_drift(windows)
+        return coarse, slope / timing.WINDOW_FRAMES * 1e6, jump, at
 
     def _check_drift(self) -> int:
         """Take the drift off; returns the coarse lag that is left."""
         coarse, ppm, jump, at = self._drift()
         self.measures |= {"drift_ppm": ppm, "largest_jump_frames": jump}
         if abs(jump) > LOST_FRAMES:
-            second = at * doctor_timing.WINDOW_FRAMES / self.rate
+            second = at * timing.WINDOW_FRAMES / self.rate
             what = "lost" if jump < 0 else "inserted"
             text = (
                 f"{self.target_path}: {abs(jump):.0f} frames {what} around {second:.0f} s, where "
@@ -192,9 +192,9 @@ class _Patient:
             f"({ppm * 1e-6 * len(self.dry):+.1f} frames in all): resampled; use one clock for both"
         )
         self.find("drift", WARNS, ppm, "ppm", text, fixed=True)
-        return doctor_timing.coarse_lag(*self._centred(), self.rate)
+        return timing.coarse_lag(*self._centred(), self.rate)
 
-    def _check_lag(self, lag: doctor_timing.Lag) -> float:
+    def _check_lag(self, lag: timing.Lag) -> float:
         blips = None if self.resampled else lag.by_blips
         late = float(lag.by_correlation) if blips is None else blips
         agree = lag.by_blips is None or (
@@ -210,7 +210,7 @@ class _Patient:
         left = f" but for {SAFE_FRAMES}" if blips is None else ""
         text = f"{self.target_path}: {abs(late):g} frames {direction} {told}: removed{left}{other}"
         self.find("lag", WARNS, late, "frames", text, fixed=True)
-        self.wet = doctor_timing.shifted(self.wet, removed, len(self.wet) - int(np.ceil(removed)))
+        self.wet = timing.shifted(self.wet, removed, len(self.wet) - int(np.ceil(removed)))
         return late
 
     def _check_length(self, lag: float) -> None:
@@ -242,7 +242,7 @@ class _Patient:
                 "these notes; three minutes of varied playing are plenty"
             )
             self.find("short", WARNS, played, "s", text)
-        count, frames, first = doctor_levels.dropouts(self.dry, self.wet, self.rate)
+        count, frames, first = levels.dropouts(self.dry, self.wet, self.rate)
         if count:
             text = (
                 f"{self.target_path}: stands still in {count} places ({frames} frames), first at "
@@ -253,8 +253,8 @@ class _Patient:
 
     def _seconds_played(self) -> float:
         window = self.rate // 20
-        levels = window_rms(self.dry, window)
-        return float((levels > 0.01 * rms(self.dry)).sum() * window / self.rate)
+        loud = window_rms(self.dry, window) > 0.01 * rms(self.dry)
+        return float(loud.sum() * window / self.rate)
 
     def _check_offsets(self) -> None:
         mean = float(self.dry.mean())
@@ -262,7 +262,7 @@ class _Patient:
             text = f"{self.input_path}: a constant offset of {mean:+.4f}: subtracted"
             self.find("dc", WARNS, mean, "full scale", text, fixed=True)
             self.dry = self.dry - mean
-        floor = doctor_levels.measure_floor(self.dry, self.wet, self.rate)
+        floor = levels.measure_floor(self.dry, self.wet, self.rate)
         self.measures["floor"] = None if floor is None else dataclasses.asdict(floor)
         if floor is None:
             self._check_offset_without_pause()
@@ -303,11 +303,11 @@ class _Patient:
         dry, wet = (s[first:end] - s[first:end].mean() for s in (self.dry, self.wet))
         if not wet.any() or not dry.any():
             dry, wet = self._centred()
-        memory, weights = doctor_memory.measure_memory(dry, wet)
-        self.measures["memory"] = dataclasses.asdict(memory)
+        found, weights = memory.measure_memory(dry, wet)
+        self.measures["memory"] = dataclasses.asdict(found)
         self.measures["field_frames"] = field_frames
-        explained = 1 - memory.esr_by_taps[doctor_memory.RELATION_TAPS]
-        chance = doctor_memory.explained_by_chance(dry, wet)
+        explained = 1 - found.esr_by_taps[memory.RELATION_TAPS]
+        chance = memory.explained_by_chance(dry, wet)
         self.measures["explained_by_chance"] = chance
         if explained < RELATED * chance:
             left = 1 - explained
@@ -319,12 +319,12 @@ class _Patient:
             self.findings = kept
             self.find("unrelated", STOPS, left, "ESR", text)
             return False
-        if field_frames is not None and memory.frames > field_frames:
+        if field_frames is not None and found.frames > field_frames:
             text = (
-                f"this gear needs {memory.frames} frames of memory, the recipe has "
+                f"this gear needs {found.frames} frames of memory, the recipe has "
                 f"{field_frames}: take longer model.dilations or the recipe realtime"
             )
-            self.find("field", WARNS, memory.frames, "frames", text)
+            self.find("field", WARNS, found.frames, "frames", text)
         self._check_gate(dry, wet, weights)
         self._check_echo(dry, wet, weights)
         self._check_repeat()
@@ -332,7 +332,7 @@ class _Patient:
 
     def _check_gate(self, dry: Signal, wet: Signal, weights: Signal) -> None:
         offset = float(np.median(wet))
-        level = doctor_levels.gate_level(doctor_memory.convolve(dry, weights), wet, offset)
+        level = levels.gate_level(memory.convolve(dry, weights), wet, offset)
         self.measures["gate_db"] = level
         if level is not None:
             text = (
@@ -342,7 +342,7 @@ class _Patient:
             self.find("gate", WARNS, level, "dB", text)
 
     def _check_echo(self, dry: Signal, wet: Signal, weights: Signal) -> None:
-        share, lag = doctor_memory.late_share(dry, wet, weights, self.rate)
+        share, lag = memory.late_share(dry, wet, weights, self.rate)
         self.measures |= {"late_share": share, "late_s": lag / self.rate}
         if share > LATE_SHARE:
             text = (
@@ -352,7 +352,7 @@ class _Patient:
             self.find("time_effect", WARNS, lag / self.rate, "s", text)
 
     def _check_repeat(self) -> None:
-        repeat = doctor_memory.find_repeat(self.dry, self.wet, self.rate)
+        repeat = memory.find_repeat(self.dry, self.wet, self.rate)
         self.measures["repeat"] = None if repeat is None else dataclasses.asdict(repeat)
         if repeat is not None and repeat.self_esr > UNSTEADY_ESR:
             text = (

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.doctor_finding import Signal
-from trainer.doctor_memory import correlate, solve_toeplitz
+from trainer.doctor.finding import Signal
+from trainer.doctor.memory import correlate, solve_toeplitz
 
 BLOCK = 16384  # of a spectrum; lags beyond a quarter of it are removed beforehand
 WINDOW_BLOCKS = 12  # half overlapping blocks of one window

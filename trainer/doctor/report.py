@@ -4,8 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
-from trainer.doctor import Diagnosis
-from trainer.doctor_finding import NOTES, STOPS
+from trainer.doctor.examine import Diagnosis
+from trainer.doctor.finding import NOTES, STOPS
 
 MARKS = {STOPS: "STOP", NOTES: "note"}
 

@@ -1,0 +1,145 @@
+"""`ampd-train train`."""
+
+import argparse
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from trainer import train as training
+from trainer.architectures import build_network
+from trainer.commands.export import write_models
+from trainer.commands.inspect import treat
+from trainer.data import Pair, load_pair
+from trainer.files import prepare_folder
+from trainer.recipe import SECTIONS, Recipe, all_keys, load_recipe, shipped_recipes
+
+NAME = "train"
+HELP = "two recordings -> model files"
+ABOUT = """\
+Trains the net of a recipe and writes models/NAME/NAME.nam and, for a residual_wavenet, NAME.json.
+runs/NAME/ then holds best_model.pt, checkpoints/ for --resume, losses.csv and TensorBoard's events.
+
+The recordings: WAV, FLAC or AIFF of the same take. Three minutes of varied playing are plenty:
+soft and loud, single notes and chords, and pauses. Record below full scale. The doctor looks at
+them first (ampd-train inspect), repairs what it safely can and says so.
+A recipe says what to do; every key of it can be given here as --section.key VALUE (YAML values:
+3, true, [0, 480000]). Ctrl-C ends the run early and keeps the best weights so far."""
+
+USAGE = (
+    "ampd-train train RECIPE [--minutes M] [--target-esr E] [--resume] [--device D] "
+    "[--no-doctor] [--SECTION.KEY VALUE ...]"
+)
+
+ENDS = {
+    "budget": "budget used up",
+    "target": "the VALID ESR asked for is reached",
+    "patience": "no better validation for as long as the recipe's patience",
+    "stopped": "stopped by hand",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recipe, what is said often, and every key of a recipe."""
+    parser.usage = USAGE
+    parser.add_argument(
+        "recipe", help=f"a YAML file, or one that is built in: {', '.join(shipped_recipes())}"
+    )
+    parser.add_argument("--minutes", help="budget; the schedule fills it (training.minutes)")
+    parser.add_argument("--target-esr", help="VALID ESR that is enough (training.target_esr)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest of paths.run/checkpoints"
+    )
+    parser.add_argument("--device", help="cpu, cuda or mps (training.device)")
+    parser.add_argument(
+        "--no-doctor", action="store_true", help="take the recordings as they are, or refuse them"
+    )
+    add_recipe_keys(parser)
+
+
+def add_recipe_keys(parser: argparse.ArgumentParser) -> None:
+    """--section.key VALUE for every key of a recipe."""
+    for section, kind in SECTIONS.items():
+        group = parser.add_argument_group(f"{section}: {(kind.__doc__ or '').rstrip('.')}")
+        for field in dataclasses.fields(kind):
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            shown = f"; default {json.dumps(default)}" if default != "" else ""
+            text = f"{field.metadata['text']}{shown}".replace("%", "%%")
+            group.add_argument(f"--{section}.{field.name}", metavar="VALUE", help=text)
+
+
+def given_overrides(options: argparse.Namespace) -> dict[str, str]:
+    """What the command line says of a recipe, as section.key -> text."""
+    overrides = {k: v for k in all_keys() if (v := getattr(options, k)) is not None}
+    if options.minutes is not None:
+        overrides |= {"training.minutes": options.minutes, "training.steps": "0"}
+        overrides["training.cpu_seconds"] = "0"
+    if options.target_esr is not None:
+        overrides["training.target_esr"] = options.target_esr
+    if options.device is not None:
+        overrides["training.device"] = options.device
+    return overrides
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 where a model was written."""
+    recipe = load_recipe(options.recipe, given_overrides(options))
+    console = Console(stderr=True)
+    ready = None if options.no_doctor else treat(recipe, console)
+    pair = load_pair(recipe, ready)
+    for folder in (recipe.paths.run, recipe.paths.models):
+        prepare_folder(Path(folder))
+    _announce(recipe, pair, console)
+    outcome = _train_with_bar(recipe, pair, console, options.resume)
+    print(f"{outcome.steps} steps, {ENDS[outcome.reason]}; best weights in {outcome.checkpoint}")
+    test = "no TEST split" if outcome.esr_test is None else f"TEST ESR {outcome.esr_test:.5f}"
+    print(f"VALID ESR {outcome.esr_valid:.5f}, {test}")
+    return write_models(outcome.checkpoint, None, "all")
+
+
+def _announce(recipe: Recipe, pair: Pair, console: Console) -> None:
+    for warning in pair.warnings:
+        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+    net = build_network(recipe.model)
+    seconds = len(pair.input) / pair.sample_rate_hz
+    console.print(
+        f"{recipe.model.name}: {seconds:.1f} s at {pair.sample_rate_hz} Hz; receptive field "
+        f"{net.receptive_field_frames} frames, latency {net.after_frames} frames, "
+        f"{net.mac_per_sample} MAC/sample",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _train_with_bar(recipe: Recipe, pair: Pair, console: Console, resume: bool) -> training.Outcome:
+    columns = "ESR {task.fields[esr]}  best {task.fields[best]}  {task.fields[left]} s left"
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn(columns),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task("training", total=1.0, esr="-", best="-", left="-")
+
+        def report(progress: training.Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.share,
+                esr=_figure(progress.esr_valid),
+                best=_figure(progress.esr_best),
+                left=f"{progress.seconds_left:.0f}",
+            )
+            if progress.note:
+                console.print(progress.note, highlight=False, markup=False, soft_wrap=True)
+
+        return training.train(recipe, pair, report, resume)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.5f}" if math.isfinite(value) else "-"
