@@ -28,7 +28,7 @@ from trainer.nam_nets import build_nam_net, read_nam
 from trainer.networks import Network, ResidualWaveNet, reference_forward
 from trainer.networks_nam import Lstm, NamWaveNet
 from trainer.recipe import recipe_to_dict
-from trainer.signals import riff
+from trainer.signals import riff, self_test_input
 
 LOUDNESS_SECONDS = 3.0
 
@@ -54,7 +54,7 @@ def export(checkpoint_path: Path, folder: Path | None = None, kind: str = "all")
                 "alone has a .json; --format nam writes the same net as NAM's own file"
             )
         write_model(build_nam_net(net, checkpoint.sample_rate_hz, metadata), nam_path)
-        _prove(nam_path)
+        proven_model(nam_path)
         return [nam_path]
     assert isinstance(net, ResidualWaveNet)
     content = build_model(net, checkpoint.sample_rate_hz, metadata)
@@ -62,7 +62,7 @@ def export(checkpoint_path: Path, folder: Path | None = None, kind: str = "all")
     if kind in ("json", "all"):
         written.append(json_path)
         write_model(content, json_path)
-        _prove(json_path)
+        proven_model(json_path)
     if kind == "nam" or (kind == "all" and model.causal):
         written.append(nam_path)
         write_model(build_nam(content), nam_path)
@@ -70,8 +70,30 @@ def export(checkpoint_path: Path, folder: Path | None = None, kind: str = "all")
 
 
 def read_any_model(path: Path) -> Model:
-    """Read the project's own .json or a .nam; raises: ModelError."""
-    return read_nam(path) if path.suffix == ".nam" else read_model(path)
+    """Read the project's own .json, a .nam, or the best_model.pt of a run; raises: ModelError."""
+    if path.suffix == ".nam":
+        return read_nam(path)
+    return _read_checkpoint(path) if path.suffix == ".pt" else read_model(path)
+
+
+def proven_model(path: Path) -> Model:
+    """read_any_model, refused where it fails its own self-test; raises: ModelError."""
+    model = read_any_model(path)
+    error = self_test_error(model)
+    if not error <= SELF_TEST_TOLERANCE:
+        raise ModelError(
+            f"{path}: self_test: found an error of {error:.1e} of peak, expected "
+            f"{SELF_TEST_TOLERANCE:g} or less: the file is damaged, export it again"
+        )
+    return model
+
+
+def _read_checkpoint(path: Path) -> Model:
+    checkpoint = load_checkpoint(path)
+    net, rate = finished_net(checkpoint), checkpoint.sample_rate_hz
+    probe = self_test_input(rate)
+    answer = reference_forward(net, torch.from_numpy(probe)).numpy()
+    return Model(net, rate, (probe, answer), {"name": checkpoint.recipe.model.name})
 
 
 def finished_net(checkpoint: Checkpoint) -> Network:
@@ -121,12 +143,3 @@ def loudness_db(net: Network, sample_rate_hz: int) -> float:
     signal = torch.from_numpy(riff(LOUDNESS_SECONDS, sample_rate_hz))
     power = float(reference_forward(net, signal).square().mean())
     return 10 * math.log10(max(power, 1e-20))
-
-
-def _prove(path: Path) -> None:
-    error = self_test_error(read_any_model(path))
-    if not error <= SELF_TEST_TOLERANCE:
-        raise ModelError(
-            f"{path}: self_test: read back with an error of {error:.1e} of peak, expected "
-            f"{SELF_TEST_TOLERANCE:g} or less; do not ship it, and report this"
-        )

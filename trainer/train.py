@@ -21,6 +21,7 @@ from torch import Tensor
 from trainer.architectures import build_network
 from trainer.checkpoint import Checkpoint, save_checkpoint
 from trainer.data import Crops, Pair
+from trainer.devices import find_device
 from trainer.errors import TrainingError
 from trainer.losses import TrainingLoss, esr
 from trainer.muon import muon_for
@@ -105,7 +106,7 @@ def train(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     net = build_network(recipe.model)
-    device = _device(config.device)
+    device = find_device(config.device, "training.device")
     net.to(device)
     placed = dataclasses.replace(pair, input=pair.input.to(device), target=pair.target.to(device))
     best = Best(run / "best_model.pt", recipe, pair)
@@ -319,14 +320,3 @@ def span_esr(net: Network, pair: Pair, span: Frames) -> float:
 
 def _weights(net: Network) -> dict[str, Tensor]:
     return {k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
-
-
-def _device(name: str) -> torch.device:
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(
-            f"training.device: found {name!r}, expected a device that this machine has "
-            f"({str(error).splitlines()[0]}); use --device cpu"
-        ) from error
-    return torch.device(name)
