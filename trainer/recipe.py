@@ -94,7 +94,7 @@ class TrainingConfig:
     checkpoint_every_steps: int = setting(500, "steps between states that --resume takes", 1)
     patience: int = setting(30, "validations without a better one that end a run", 1)
     seed: int = setting(0, "of first weights and crops", 0, 2**63 - 1)
-    device: str = setting("cpu", "cpu, cuda, cuda:1 or mps")
+    device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: cuda where there is one")
     threads: int = setting(1, "CPU threads; a net this small gains little from more", 1, 1024)
 
 

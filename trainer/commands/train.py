@@ -14,7 +14,10 @@ from trainer.architectures import build_network
 from trainer.commands.export import write_models
 from trainer.commands.inspect import treat
 from trainer.data import Pair, load_pair
+from trainer.devices import find_device
+from trainer.errors import RecipeError
 from trainer.files import prepare_folder
+from trainer.fit import Place, parse_place, widest_net
 from trainer.recipe import SECTIONS, Recipe, all_keys, load_recipe, shipped_recipes
 
 NAME = "train"
@@ -26,12 +29,15 @@ runs/NAME/ then holds best_model.pt, checkpoints/ for --resume, losses.csv and T
 The recordings: WAV, FLAC or AIFF of the same take. Three minutes of varied playing are plenty:
 soft and loud, single notes and chords, and pauses. Record below full scale. The doctor looks at
 them first (ampd-train inspect), repairs what it safely can and says so.
+--fit pi4@64 takes the widest net of the recipe that a Raspberry Pi 4 can play in blocks of 64
+frames, on 40 % of one core (two play while one rig fades into the next): an estimate, on the
+careful side. --fit this@32:10 measures it here, and allows 10 %.
 A recipe says what to do; every key of it can be given here as --section.key VALUE (YAML values:
 3, true, [0, 480000]). Ctrl-C ends the run early and keeps the best weights so far."""
 
 USAGE = (
     "ampd-train train RECIPE [--minutes M] [--target-esr E] [--resume] [--device D] "
-    "[--no-doctor] [--SECTION.KEY VALUE ...]"
+    "[--fit HOST@FRAMES[:PERCENT]] [--no-doctor] [--SECTION.KEY VALUE ...]"
 )
 
 ENDS = {
@@ -53,7 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest of paths.run/checkpoints"
     )
-    parser.add_argument("--device", help="cpu, cuda or mps (training.device)")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps (training.device)")
+    parser.add_argument(
+        "--fit",
+        type=parse_place,
+        metavar="HOST@FRAMES[:PERCENT]",
+        help="the widest net that this, pi4 or pi5 can play (model.channels)",
+    )
     parser.add_argument(
         "--no-doctor", action="store_true", help="take the recordings as they are, or refuse them"
     )
@@ -87,9 +99,16 @@ def given_overrides(options: argparse.Namespace) -> dict[str, str]:
 def run(options: argparse.Namespace) -> int:
     """0 where a model was written."""
     recipe = load_recipe(options.recipe, given_overrides(options))
+    if options.fit and options.resume:
+        raise RecipeError(
+            "--fit with --resume: the run has its width already; give the --model.channels that "
+            "it began with instead"
+        )
     console = Console(stderr=True)
     ready = None if options.no_doctor else treat(recipe, console)
     pair = load_pair(recipe, ready)
+    if options.fit:
+        recipe = _fitted(recipe, options.fit, pair.sample_rate_hz, console)
     for folder in (recipe.paths.run, recipe.paths.models):
         prepare_folder(Path(folder))
     _announce(recipe, pair, console)
@@ -100,6 +119,20 @@ def run(options: argparse.Namespace) -> int:
     return write_models(outcome.checkpoint, None, "all")
 
 
+def _fitted(recipe: Recipe, place: Place, sample_rate_hz: int, console: Console) -> Recipe:
+    fit = widest_net(recipe.model, place, sample_rate_hz)
+    kind = "measured" if fit.measured else "estimated"
+    end = "; nothing wider is tried" if fit.widest else ""
+    console.print(
+        f"--fit {place.host}@{place.block_frames}: model.channels {fit.model.channels}, "
+        f"{fit.percent:.1f} % of one core ({kind}), {place.percent:g} % allowed{end}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return dataclasses.replace(recipe, model=fit.model)
+
+
 def _announce(recipe: Recipe, pair: Pair, console: Console) -> None:
     for warning in pair.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
@@ -108,7 +141,8 @@ def _announce(recipe: Recipe, pair: Pair, console: Console) -> None:
     console.print(
         f"{recipe.model.name}: {seconds:.1f} s at {pair.sample_rate_hz} Hz; receptive field "
         f"{net.receptive_field_frames} frames, latency {net.after_frames} frames, "
-        f"{net.mac_per_sample} MAC/sample",
+        f"{net.mac_per_sample} MAC/sample; trains on "
+        f"{find_device(recipe.training.device, 'training.device')}",
         highlight=False,
         markup=False,
         soft_wrap=True,
