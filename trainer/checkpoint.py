@@ -27,6 +27,7 @@ class Checkpoint:
     esr_test: float | None
     step: int
     finished: str  # ISO 8601, UTC
+    doctor: dict[str, Any] | None = None  # findings and measures; None: it did not look
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -34,6 +35,7 @@ class Pair:
     test: Frames | None
     sha256: dict[str, str]  # "input", "target": of the files' bytes
     warnings: tuple[str, ...]  # what is odd but can be trained on
+    doctor: dict[str, Any] | None = None  # findings and measures as plain values, where it looked
 
     @functools.cached_property
     def target_gain(self) -> float:
@@ -49,6 +51,7 @@ class Recordings:
     input: Tensor  # float32 (frames,)
     target: Tensor  # the same shape
     sample_rate_hz: int
+    doctor: dict[str, Any] | None = None  # what it found and measured, as plain values
 
     @classmethod
     def of(
@@ -95,7 +98,8 @@ def load_pair(recipe: Recipe, ready: Recordings | None = None) -> Pair:
     # The doctor has looked for clipping already.
     looked = () if ready else ((input_path, dry), (target_path, wet))
     warnings = tuple(w for p, s in looked if (w := clipping(s, p)))
-    return Pair(dry, wet, rate, train, valid, test, hashes, warnings)
+    doctor = ready.doctor if ready else None
+    return Pair(dry, wet, rate, train, valid, test, hashes, warnings, doctor)
 
 
 def read_pair(

@@ -125,6 +125,7 @@ def describe(checkpoint: Checkpoint, net: Network) -> dict[str, Any]:
         "training": {
             "esr_valid": checkpoint.esr_valid,
             "esr_test": checkpoint.esr_test,
+            **_checks(checkpoint),
             "steps": checkpoint.step,
             "settings": settings["training"],
             # Folders say where one machine keeps things; names and hashes say what they are.
@@ -136,6 +137,16 @@ def describe(checkpoint: Checkpoint, net: Network) -> dict[str, Any]:
             },
         },
     }
+
+
+def _checks(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the doctor said of the recordings; nothing where it did not look."""
+    if checkpoint.doctor is None:
+        return {}
+    findings = checkpoint.doctor["findings"]
+    repeat = checkpoint.doctor["measures"].get("repeat")
+    floor = {} if repeat is None else {"self_esr": repeat["self_esr"]}
+    return {"checks": [{key: f[key] for key in ("code", "text")} for f in findings], **floor}
 
 
 def loudness_db(net: Network, sample_rate_hz: int) -> float:

@@ -24,7 +24,16 @@ from trainer.model_json import numbers
 
 VERSION = "0.5.4"
 EPSILON = 2.0**-11  # a power of two: scaling by it rounds nothing
-FIELDS = ("name", "modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
+FIELDS = (
+    "name",
+    "modeled_by",
+    "gear_type",
+    "gear_make",
+    "gear_model",
+    "tone_type",
+    "input_level_dbu",
+    "output_level_dbu",
+)
 
 
 def build_nam(content: dict[str, Any]) -> dict[str, Any]:

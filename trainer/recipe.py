@@ -64,6 +64,8 @@ class ModelConfig:
     gear_model: str | None = setting(None, "which gear, and how its knobs stood")
     tone_type: str | None = setting(None, "clean overdrive crunch hi_gain fuzz")
     modeled_by: str | None = setting(None, "who made the recording")
+    input_level_dbu: float | None = setting(None, "dBu of a full-scale sine going in", -60, 60)
+    output_level_dbu: float | None = setting(None, "dBu of a full-scale sine coming out", -60, 60)
     licence: str | None = setting(None, "what others may do with the model file")
 
 

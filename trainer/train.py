@@ -85,6 +85,7 @@ class Best:
             esr_test=esr_test,
             step=step,
             finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            doctor=self._pair.doctor,
         )
         save_checkpoint(checkpoint, self.path)
 

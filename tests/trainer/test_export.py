@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import torch
 
 from tests.trainer.conftest import make_net
 from tests.trainer.reference import nam_forward, project_forward
-from trainer.checkpoint import Checkpoint, save_checkpoint
-from trainer.errors import ModelError
+from trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from trainer.errors import ModelError, RecipeError
 from trainer.export import describe, export, finished_net
 from trainer.files import replace_file
 from trainer.model_json import (
@@ -262,3 +263,47 @@ def test_reader_refuses_what_is_no_model(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ModelError, match=r"m\.json"):
         read_model(path)
+
+
+def test_file_says_what_the_doctor_said_and_no_folder(tmp_path: Path) -> None:
+    finding = {"code": "lag", "severity": "warning", "size": 3.0, "unit": "frames"}
+    doctor = {
+        "findings": [{**finding, "text": "wet.wav: 3 frames late: removed", "fixed": True}],
+        "measures": {"repeat": {"self_esr": 0.002}},
+    }
+    checkpoint = dataclasses.replace(checkpoint_of(make_net()), doctor=doctor)
+    save_checkpoint(checkpoint, tmp_path / "best_model.pt")
+    paths = export(tmp_path / "best_model.pt", tmp_path)
+    own, nam = (json.loads(path.read_text())["metadata"] for path in paths)
+    for training in (own["training"], nam["ampd"]["training"]):
+        assert training["checks"] == [{"code": "lag", "text": "wet.wav: 3 frames late: removed"}]
+        assert training["self_esr"] == 0.002
+
+
+def test_file_tells_a_healthy_pair_from_one_that_nobody_looked_at() -> None:
+    looked = dataclasses.replace(checkpoint_of(make_net()), doctor={"findings": [], "measures": {}})
+    assert describe(looked, make_net())["training"]["checks"] == []
+    assert "checks" not in describe(checkpoint_of(make_net()), make_net())["training"]
+
+
+def test_checkpoint_of_an_older_version_is_still_read(tmp_path: Path) -> None:
+    save_checkpoint(checkpoint_of(make_net()), tmp_path / "best_model.pt")
+    plain = torch.load(tmp_path / "best_model.pt", weights_only=True)
+    del plain["doctor"]
+    torch.save(plain, tmp_path / "best_model.pt")
+    assert load_checkpoint(tmp_path / "best_model.pt").doctor is None
+
+
+def test_analog_levels_stand_where_nam_hosts_look_for_them(tmp_path: Path) -> None:
+    checkpoint = checkpoint_of(make_net())
+    model = dataclasses.replace(checkpoint.recipe.model, input_level_dbu=12.5, output_level_dbu=-3)
+    recipe = dataclasses.replace(checkpoint.recipe, model=model)
+    save_checkpoint(dataclasses.replace(checkpoint, recipe=recipe), tmp_path / "best_model.pt")
+    for path in export(tmp_path / "best_model.pt", tmp_path):
+        metadata = json.loads(path.read_text())["metadata"]
+        assert (metadata["input_level_dbu"], metadata["output_level_dbu"]) == (12.5, -3)
+
+
+def test_analog_level_out_of_range_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"input_level_dbu: found 400\.0, expected -60 to 60"):
+        recipe_from_dict({"model": {"input_level_dbu": 400}}, "test")

@@ -7,6 +7,7 @@ import soundfile
 
 from tests.trainer.conftest import RATE_HZ, gear, write_wav
 from tests.trainer.test_cli import TINY, folders
+from trainer.checkpoint import load_checkpoint
 from trainer.cli import main
 from trainer.signals import riff
 
@@ -93,3 +94,15 @@ def test_no_doctor_takes_the_files_as_they_are(
     error = capsys.readouterr().err
     assert "found 2 channels, expected 1" in error
     assert "doctor" not in error
+
+
+def test_training_keeps_the_findings_in_its_checkpoint_and_model(
+    sick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "realtime", *TINY, *folders(sick, tmp_path)]) == 0
+    kept = load_checkpoint(tmp_path / "best_model.pt").doctor
+    assert kept is not None
+    assert {f["code"] for f in kept["findings"]} == {"stereo", "lag", "short", "field"}
+    assert str(sick) not in json.dumps(kept)
+    training = json.loads((tmp_path / "models" / "model.json").read_text())["metadata"]["training"]
+    assert [c["text"] for c in training["checks"]] == [f["text"] for f in kept["findings"]]

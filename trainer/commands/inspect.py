@@ -1,6 +1,7 @@
 """`ampd-train inspect`, and what `train` does with the doctor."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import soundfile
@@ -9,7 +10,7 @@ from rich.console import Console
 from trainer.architectures import build_network
 from trainer.data import Recordings, recording_paths
 from trainer.doctor.examine import Diagnosis, examine
-from trainer.doctor.report import as_json, as_lines, as_text
+from trainer.doctor.report import as_json, as_lines, as_plain, as_text
 from trainer.errors import DataError
 from trainer.files import prepare_folder, replace_file
 from trainer.recipe import Recipe, load_recipe
@@ -54,8 +55,9 @@ def treat(recipe: Recipe, console: Console) -> Recordings:
 
     raises: DataError where a finding stops training
     """
+    paths = recording_paths(recipe)
     diagnosis = examine(
-        *recording_paths(recipe),
+        *paths,
         delay_frames=recipe.data.delay_frames,
         field_frames=_field_frames(recipe),
         train=recipe.data.train,
@@ -63,7 +65,7 @@ def treat(recipe: Recipe, console: Console) -> Recordings:
     if diagnosis.recordings is None:
         raise DataError("; ".join(f.text for f in diagnosis.stops))
     _say(diagnosis, console)
-    return diagnosis.recordings
+    return dataclasses.replace(diagnosis.recordings, doctor=as_plain(diagnosis, paths))
 
 
 def _say(diagnosis: Diagnosis, console: Console) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from trainer.doctor.examine import Diagnosis
@@ -28,6 +30,18 @@ def as_json(diagnosis: Diagnosis) -> str:
     """One object: findings (a list, each with its stable code) and measures."""
     findings = [dataclasses.asdict(f) for f in diagnosis.findings]
     return json.dumps({"findings": findings, "measures": diagnosis.measures})
+
+
+def as_plain(diagnosis: Diagnosis, files: Iterable[Path]) -> dict[str, Any]:
+    """The same as plain values, without the folders of the machine that it was found on.
+
+    files: those that the texts name
+    """
+    plain: dict[str, Any] = json.loads(as_json(diagnosis))
+    for finding in plain["findings"]:
+        for path in files:
+            finding["text"] = finding["text"].replace(str(path), path.name)
+    return plain
 
 
 def _measured(measures: dict[str, Any]) -> list[str]:
