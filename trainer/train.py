@@ -42,6 +42,7 @@ class Progress:
     seconds_left: float  # at most: early stopping may end it sooner
     esr_valid: float  # latest validation; inf before the first
     esr_best: float
+    loss: float  # running, about the ESR of the crops on top of what the recipe adds
     note: str = ""  # what a person should know, such as a step back
 
 
@@ -192,7 +193,8 @@ class Loop:
                 log.flush()
                 places.save(self)
             left = self.budget.seconds_left(share)
-            report(Progress(self.step, share, left, self.esr_valid, self.best.esr, self.note))
+            loss = self.guard.recent
+            report(Progress(self.step, share, left, self.esr_valid, self.best.esr, loss, self.note))
             self.note = ""
         return reason or "budget"
 

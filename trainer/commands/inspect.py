@@ -56,12 +56,13 @@ def treat(recipe: Recipe, console: Console) -> Recordings:
     raises: DataError where a finding stops training
     """
     paths = recording_paths(recipe)
-    diagnosis = examine(
-        *paths,
-        delay_frames=recipe.data.delay_frames,
-        field_frames=_field_frames(recipe),
-        train=recipe.data.train,
-    )
+    with console.status("the doctor looks at the recordings"):
+        diagnosis = examine(
+            *paths,
+            delay_frames=recipe.data.delay_frames,
+            field_frames=_field_frames(recipe),
+            train=recipe.data.train,
+        )
     if diagnosis.recordings is None:
         raise DataError("; ".join(f.text for f in diagnosis.stops))
     _say(diagnosis, console)

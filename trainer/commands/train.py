@@ -150,21 +150,22 @@ def _announce(recipe: Recipe, pair: Pair, console: Console) -> None:
 
 
 def _train_with_bar(recipe: Recipe, pair: Pair, console: Console, resume: bool) -> training.Outcome:
-    columns = "ESR {task.fields[esr]}  best {task.fields[best]}  {task.fields[left]} s left"
+    figures = "loss {task.fields[loss]}  ESR {task.fields[esr]}  best {task.fields[best]}"
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn(columns),
+        TextColumn(figures + "  {task.fields[left]} s left"),
         console=console,
     )
     with bar:
-        task = bar.add_task("training", total=1.0, esr="-", best="-", left="-")
+        task = bar.add_task("training", total=1.0, loss="-", esr="-", best="-", left="-")
 
         def report(progress: training.Progress) -> None:
             bar.update(
                 task,
                 completed=progress.share,
+                loss=_figure(progress.loss),
                 esr=_figure(progress.esr_valid),
                 best=_figure(progress.esr_best),
                 left=f"{progress.seconds_left:.0f}",
