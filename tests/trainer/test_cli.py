@@ -11,6 +11,7 @@ TINY = [
     "--training.segment_frames=256",
     "--training.steps=30",
     "--training.validate_every_steps=10",
+    "--no-report",
 ]
 
 

@@ -13,6 +13,7 @@ from trainer import train as training
 from trainer.architectures import build_network
 from trainer.commands.export import write_models
 from trainer.commands.inspect import treat
+from trainer.commands.report import report_run
 from trainer.data import Pair, load_pair
 from trainer.devices import find_device
 from trainer.errors import RecipeError
@@ -24,7 +25,8 @@ NAME = "train"
 HELP = "two recordings -> model files"
 ABOUT = """\
 Trains the net of a recipe and writes models/NAME/NAME.nam and, for a residual_wavenet, NAME.json.
-runs/NAME/ then holds best_model.pt, checkpoints/ for --resume, losses.csv and TensorBoard's events.
+runs/NAME/ then holds best_model.pt, checkpoints/ for --resume, losses.csv, TensorBoard's events and
+report/index.html: a verdict, figures, pictures, and the sound of what the model gets wrong.
 
 The recordings: WAV, FLAC or AIFF of the same take. Three minutes of varied playing are plenty:
 soft and loud, single notes and chords, and pauses. Record below full scale. The doctor looks at
@@ -37,7 +39,7 @@ A recipe says what to do; every key of it can be given here as --section.key VAL
 
 USAGE = (
     "ampd-train train RECIPE [--minutes M] [--target-esr E] [--resume] [--device D] "
-    "[--fit HOST@FRAMES[:PERCENT]] [--no-doctor] [--SECTION.KEY VALUE ...]"
+    "[--fit HOST@FRAMES[:PERCENT]] [--no-doctor] [--no-report] [--SECTION.KEY VALUE ...]"
 )
 
 ENDS = {
@@ -68,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-doctor", action="store_true", help="take the recordings as they are, or refuse them"
+    )
+    parser.add_argument(
+        "--no-report", action="store_true", help="leave out the page; ampd-train report makes it"
     )
     add_recipe_keys(parser)
 
@@ -116,7 +121,10 @@ def run(options: argparse.Namespace) -> int:
     print(f"{outcome.steps} steps, {ENDS[outcome.reason]}; best weights in {outcome.checkpoint}")
     test = "no TEST split" if outcome.esr_test is None else f"TEST ESR {outcome.esr_test:.5f}"
     print(f"VALID ESR {outcome.esr_valid:.5f}, {test}")
-    return write_models(outcome.checkpoint, None, "all")
+    code = write_models(outcome.checkpoint, None, "all")
+    if not options.no_report:
+        report_run(Path(recipe.paths.run), outcome.checkpoint, pair, console)
+    return code
 
 
 def _fitted(recipe: Recipe, place: Place, sample_rate_hz: int, console: Console) -> Recipe:
