@@ -51,9 +51,17 @@ class ModelInfo:
 
 @final
 class BlockSpec:
-    """One block of a rig, as plain values. kind "amp" needs model (a path)."""
+    """One block of a rig, as plain values. kind "amp" needs model (a path), or family: for 2 to 8
+    rising positions of the param "knob" the path of the model that plays there."""
 
-    def __init__(self, kind: str, name: str, values: dict[str, float], model: str = "") -> None: ...
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        values: dict[str, float],
+        model: str = "",
+        family: Sequence[tuple[float, str]] = (),
+    ) -> None: ...
 
 @final
 class ChainInfo:

@@ -20,7 +20,7 @@ class Plan:
     """A rig with its names resolved: all that is needed to build it, and when it is outdated."""
 
     rig: Rig
-    models: Mapping[str, Path]  # by block name
+    models: Mapping[str, Path]  # by their names in the rig
     stamp: Stamp
 
     def outdated(self) -> bool:
@@ -49,9 +49,9 @@ def plan_rig(library: Library, rig: Rig) -> Plan:
     """Find the rig's models and note their stamps. Raises LibraryError, RigError. Blocks."""
     models = {}
     for block in rig.blocks:
-        if block.model:
+        for model in block.models:
             try:
-                models[block.name] = library.find_model(block.model)
+                models[model] = library.find_model(model)
             except AmpdError as error:
                 raise RigError(f"{rig.path or rig.name}: {block.name}/model: {error}") from error
     files = [*([rig.path] if rig.path else []), *models.values()]
@@ -63,7 +63,7 @@ def plan_model(path: Path) -> Plan:
     letters = (letter if is_name(letter) else "-" for letter in path.stem)
     name = "".join(letters)[:64] or "model"
     rig = Rig(name, None, {}, (RigBlock("amp", "amp", {}, name),))
-    return Plan(rig, {"amp": path}, stamp([path]))
+    return Plan(rig, {name: path}, stamp([path]))
 
 
 class Bank:

@@ -56,7 +56,7 @@ class RigPassport:
     file: str
     ok: bool = True
     kind: str = "rig"
-    blocks: list[str]  # "amp ts9", "gain"
+    blocks: list[str]  # "amp ts9", "gain"; a family with all its models
     memory_bytes: int
     host_rate_hz: int
     latency_frames: int  # at the host's rate
@@ -139,7 +139,7 @@ def _check_rig(path: Path, library: Library, host_rate_hz: int) -> RigPassport:
     built = build(Engine(host_rate_hz, False), 0, plan_rig(library, rig))
     return RigPassport(
         file=str(path),
-        blocks=[f"{block.name} {block.model}".strip() for block in rig.blocks],
+        blocks=[" ".join((block.name, *block.models)) for block in rig.blocks],
         memory_bytes=built.memory_bytes,
         host_rate_hz=host_rate_hz,
         latency_frames=built.latency_frames,

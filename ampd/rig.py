@@ -22,6 +22,7 @@ from ampd.errors import RigError
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
 MAX_BLOCKS = 32
+FAMILY_SIZES = range(2, 9)
 PROGRAM_COUNT = 128
 TOP_KEYS = ("program", "input", "chain", "output", "mix")
 END_KEYS = ("gain_db",)
@@ -41,6 +42,12 @@ class RigBlock:
     name: str
     values: Mapping[str, float] = field(default_factory=dict)  # "gain_db": -3.0
     model: str = ""  # a name of the library, never a path
+    family: Mapping[float, str] = field(default_factory=dict)  # the knob's position -> such a name
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of all models that it plays, in order."""
+        return (self.model,) if self.model else tuple(self.family.values())
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,11 @@ def to_yaml(rig: Rig) -> str:
         else:
             document[path] = value
     document["chain"] = [
-        {block.name: ({"model": block.model} if block.model else {}) | dict(block.values)}
+        {
+            block.name: ({"model": block.model} if block.model else {})
+            | ({"models": dict(block.family)} if block.family else {})
+            | dict(block.values)
+        }
         for block in rig.blocks
     ]
     ordered = {key: document[key] for key in TOP_KEYS if key in document}
@@ -188,7 +199,7 @@ class _Level:
 
     def __init__(self, is_mapping: bool) -> None:
         self._is_mapping = is_mapping
-        self._keys: set[str] = set()
+        self._keys: set[str | float] = set()
         self._key_is_next = True
 
     def take(self, event: Any, line: str) -> None:
@@ -198,14 +209,24 @@ class _Level:
         self._key_is_next = not self._key_is_next
 
 
-def _check_key(event: Any, keys: set[str], line: str) -> None:
+def _check_key(event: Any, keys: set[str | float], line: str) -> None:
     if not isinstance(event, yaml.ScalarEvent):
         raise RigError(f"{line}: a key is a list or mapping, expected a word.")
     if event.value == "<<":
         raise RigError(f"{line}: merge keys (<<) are not allowed; write it out.")
-    if event.value in keys:
+    key = _as_read(event.value)
+    if key in keys:
         raise RigError(f"{line}: key {event.value} stands twice; remove one.")
-    keys.add(event.value)
+    keys.add(key)
+
+
+def _as_read(key: str) -> str | float:
+    """5 and 5.0 are one key once they are read, and the second would silently win."""
+    try:
+        number = float(key)
+    except ValueError:
+        return key
+    return number if math.isfinite(number) else key
 
 
 def _program(place: str, document: Mapping[str, Any]) -> int | None:
@@ -251,14 +272,46 @@ def _block(place: str, number: int, entry: Any) -> RigBlock:
     if form is None:
         raise RigError(f"{where}: {name!r} is no block name, expected such as amp or amp2.")
     values = dict(_mapping(place, f"chain entry {number} ({name})", body, None))
+    inside = f"{where} ({name})"
     model = values.pop("model", "")
-    if not isinstance(model, str) or (model and not is_name(model)):
+    if model != "":
+        _check_model(f"{inside}: model", model)
+    family = _family(inside, values.pop("models")) if "models" in values else {}
+    if model and family:
+        raise RigError(f"{inside}: has both model and models, expected one of them.")
+    numbers = {key: _number(f"{inside}: {key}", value) for key, value in values.items()}
+    return RigBlock(form.group(1), name, numbers, model, family)
+
+
+def _family(inside: str, entry: Any) -> dict[float, str]:
+    """The captures of one amp, by the position of the knob at which each was taken."""
+    if not isinstance(entry, dict) or len(entry) not in FAMILY_SIZES:
+        found = f"{len(entry)} models" if isinstance(entry, dict) else _kind(entry)
         raise RigError(
-            f"{where} ({name}): model is {model!r}, expected a name in the library: "
+            f"{inside}: models is {found}, expected {FAMILY_SIZES[0]} to {FAMILY_SIZES[-1]} "
+            f"positions of the knob and a model for each, such as {{0: champ_g00, 5: champ_g05}}."
+        )
+    family: dict[float, str] = {}
+    before = -math.inf
+    for key, model in entry.items():
+        at = _number(f"{inside}: models: position", key)
+        if at <= before:
+            raise RigError(
+                f"{inside}: models: position {at:g} comes behind {before:g}, "
+                f"expected rising positions."
+            )
+        _check_model(f"{inside}: models: {at:g}", model)
+        family[at] = model
+        before = at
+    return family
+
+
+def _check_model(where: str, model: Any) -> None:
+    if not isinstance(model, str) or not is_name(model):
+        raise RigError(
+            f"{where} is {model!r}, expected a name in the library: "
             f"1 to 64 of A-Z a-z 0-9 . _ -, never a path."
         )
-    numbers = {key: _number(f"{where} ({name}): {key}", value) for key, value in values.items()}
-    return RigBlock(form.group(1), name, numbers, model)
 
 
 def _mapping(

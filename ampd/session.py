@@ -83,7 +83,13 @@ def build(engine: Engine, slot: int, plan: Plan) -> Built:
     rig = plan.rig
     models = {name: str(path) for name, path in plan.models.items()}
     specs = [
-        BlockSpec(block.kind, block.name, dict(block.values), models.get(block.name, ""))
+        BlockSpec(
+            block.kind,
+            block.name,
+            dict(block.values),
+            models.get(block.model, ""),
+            [(at, models[model]) for at, model in block.family.items()],
+        )
         for block in rig.blocks
     ]
     try:

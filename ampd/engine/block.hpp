@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "rt.hpp"
 
@@ -33,12 +34,19 @@ struct Signal {
   int frames = 0;
 };
 
+/// One capture of a family: the model that plays where the knob stands at `at`.
+struct FamilyMember {
+  float at = 0;       ///< in the player's own units
+  std::string model;  ///< path of the model file
+};
+
 /// One block of a rig, as plain values.
 struct BlockSpec {
   std::string kind;                     ///< "gain", "amp"
   std::string name;                     ///< "amp", "amp2": its place in param paths
   std::map<std::string, float> values;  ///< by param name
-  std::string model;                    ///< path of the model file, for an amp
+  std::string model;                    ///< path of the model file, for an amp of one
+  std::vector<FamilyMember> family{};   ///< for an amp of several, along the param "knob"
 };
 
 /// One effect. Built and destroyed on the control or warm thread; everything that it needs is

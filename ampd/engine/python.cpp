@@ -155,11 +155,14 @@ void bind_values(nb::module_& m) {
       .def(
           "__init__",
           [](BlockSpec* self, std::string kind, std::string name,
-             std::map<std::string, float> values, std::string model) {
+             std::map<std::string, float> values, std::string model,
+             const std::vector<std::pair<float, std::string>>& family) {
             new (self)
-                BlockSpec{std::move(kind), std::move(name), std::move(values), std::move(model)};
+                BlockSpec{std::move(kind), std::move(name), std::move(values), std::move(model), {}};
+            for (const auto& [at, path] : family) self->family.push_back({at, path});
           },
-          "kind"_a, "name"_a, "values"_a, "model"_a = "");
+          "kind"_a, "name"_a, "values"_a, "model"_a = "",
+          "family"_a = std::vector<std::pair<float, std::string>>{});
   nb::class_<Built>(m, "ChainInfo")
       .def_ro("params", &Built::params)
       .def_ro("values", &Built::values)

@@ -38,6 +38,8 @@ class Ramp {
   }
   [[nodiscard]] float target() const noexcept AMP_RT { return target_; }
   [[nodiscard]] bool moving() const noexcept AMP_RT { return left_frames_ > 0; }
+  /// Frames until it rests.
+  [[nodiscard]] int left_frames() const noexcept AMP_RT { return left_frames_; }
 
   /// Multiply `frames` frames by the value.
   void scale(float* signal, int frames) noexcept AMP_RT {
