@@ -39,8 +39,19 @@ def test_full_rig_is_read() -> None:
     )
 
 
-def test_written_rig_reads_back_equal() -> None:
-    rig = parse_rig(FULL, "x")
+FAMILY = b"chain: [{amp: {models: {0: champ_g00, 2.5: champ_g02, 10: champ_g10}, knob: 4.2}}]"
+
+
+def test_family_is_read_with_its_positions() -> None:
+    (block,) = parse_rig(FAMILY, "x").blocks
+    assert block.family == {0.0: "champ_g00", 2.5: "champ_g02", 10.0: "champ_g10"}
+    assert block.values == {"knob": 4.2}
+    assert block.models == ("champ_g00", "champ_g02", "champ_g10")
+
+
+@pytest.mark.parametrize("text", [FULL, FAMILY])
+def test_written_rig_reads_back_equal(text: bytes) -> None:
+    rig = parse_rig(text, "x")
     assert parse_rig(to_yaml(rig).encode(), "x") == rig
 
 
@@ -91,6 +102,42 @@ def test_empty_rig_is_clean(text: str) -> None:
         (
             "chain: [{amp: {model: ..}}]",
             "rigs/x.yaml: chain entry 1 (amp): model is '..', expected a name in the library",
+        ),
+        (
+            "chain: [{amp: {models: {0: a}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models is 1 models, expected 2 to 8 positions",
+        ),
+        (
+            "chain: [{amp: {models: [a, b]}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models is a list, expected 2 to 8 positions",
+        ),
+        (
+            "chain: [{amp: {models: {" + ", ".join(f"{n}: a" for n in range(9)) + "}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models is 9 models, expected 2 to 8 positions",
+        ),
+        (
+            "chain: [{amp: {models: {5: a, 2: b}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models: position 2 comes behind 5, expected rising",
+        ),
+        (
+            "chain: [{amp: {models: {low: a, high: b}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models: position is 'low', expected a finite",
+        ),
+        (
+            "chain: [{amp: {models: {0: a, .nan: b}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models: position is nan, expected a finite number.",
+        ),
+        (
+            "chain: [{amp: {models: {0: a, 5: ../b}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): models: 5 is '../b', expected a name in the library",
+        ),
+        (
+            "chain: [{amp: {model: a, models: {0: a, 5: b}}}]",
+            "rigs/x.yaml: chain entry 1 (amp): has both model and models, expected one of them.",
+        ),
+        (
+            "chain: [{amp: {models: {5: a, 5.0: b}}}]",
+            "rigs/x.yaml:1: key 5.0 stands twice; remove one.",
         ),
         ("mix: 1\nmix: 0", "rigs/x.yaml:2: key mix stands twice; remove one."),
         ("mix: 1\n]", "rigs/x.yaml:2: not YAML: "),

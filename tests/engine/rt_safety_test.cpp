@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "families.hpp"
@@ -123,6 +124,8 @@ using namespace amp;
 constexpr int kSlots = 5;
 constexpr int kKnobSlot = 3;  ///< an LSTM with a knob, whose param comes behind the five others
 constexpr int kKnob = 5;
+constexpr int kFamilySlot = 5;  ///< outside the switches; its param comes at the same place
+constexpr float kFamilyEnd = 10;
 
 int failures = 0;
 
@@ -212,6 +215,46 @@ int switch_often(Engine& engine, int wanted) {
   return heard;
 }
 
+/// Four nets of all kinds at another rate than the host's: those that wake anew and those that go
+/// on in the middle of a resampler's cycle.
+BlockSpec family(const test::TempDir& dir) {
+  nlohmann::json low = test::native_model(4, 3, {1, 2, 4, 8}, 5);
+  nlohmann::json high = test::nam_model(4, 2, {1, 2, 4, 8}, 6);
+  low["sample_rate"] = high["sample_rate"] = 44100;
+  const std::array models{low, test::state_dict_model(test::Cell(false, 1, 8, 7)), high, low};
+  BlockSpec block{.kind = "amp", .name = "amp", .values = {}, .model = ""};
+  for (size_t m = 0; m < models.size(); ++m)
+    block.family.push_back(
+        {.at = kFamilyEnd * static_cast<float>(m) / static_cast<float>(models.size() - 1),
+         .model = dir.write("f" + std::to_string(m) + ".json", models[m].dump())});
+  return block;
+}
+
+/// Turn the knob of the family to random places; returns how often it was taken.
+int turn_often(Engine& engine, int wanted) {
+  engine.select(kFamilySlot, false);
+  std::mt19937 random(1);  // NOLINT(bugprone-random-generator-seed): the same turns every time
+  std::uniform_real_distribution<float> place(0, kFamilyEnd);
+  std::uniform_int_distribution<int64_t> pause(1, 2000);
+  int taken = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(3);
+  while (taken < wanted && std::chrono::steady_clock::now() < deadline) {
+    const uint32_t id = engine.set_param(kFamilySlot, kKnob, place(random));
+    // Once in a while long enough for a recurrent net to settle and be passed.
+    const int64_t until = engine.frame() + (taken % 50 == 0 ? 60000 : pause(random));
+    bool answered = false;
+    while ((!answered || engine.frame() < until) && std::chrono::steady_clock::now() < deadline) {
+      for (const Fact& fact : engine.facts())
+        if (fact.id == id) {
+          answered = true;
+          taken += fact.kind == Fact::Kind::kChanged ? 1 : 0;
+        }
+      std::this_thread::yield();
+    }
+  }
+  return taken;
+}
+
 }  // namespace
 
 /// The one argument, if any, is how many switches must be heard.
@@ -234,16 +277,22 @@ int main(int argc, char** argv) {
         engine.build({.values = {},
                       .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = file}}}));
   }
+  RigSpec with_family;
+  with_family.blocks.push_back(family(dir));
+  engine.park(kFamilySlot, engine.build(with_family));
   engine.set_programs({0, 1, 2, 3});
   std::atomic<bool> stop{false};
   bool traps = false;
   std::thread audio([&] { play(engine, stop, traps); });
   const int heard = switch_often(engine, wanted);
+  engine.set_programs({});  // or the next program change would end the family's turn
+  const int turned = turn_often(engine, wanted);
   stop = true;
   audio.join();
   std::printf("%d switches heard: %d heap, %d lock, %d system calls\n", heard, heap_calls.load(),
               lock_calls.load(), system_calls.load());
   expect(heard >= wanted, "the switches took place");
+  expect(turned >= wanted, "the knob of the family was turned as often");
   expect(heap_calls == 0, "the audio thread allocates nothing and frees nothing");
   expect(lock_calls == 0, "the audio thread locks nothing");
   if (traps) expect(system_calls == 0, "the audio thread calls nothing of the system");
