@@ -157,8 +157,8 @@ void bind_values(nb::module_& m) {
           [](BlockSpec* self, std::string kind, std::string name,
              std::map<std::string, float> values, std::string model,
              const std::vector<std::pair<float, std::string>>& family) {
-            new (self)
-                BlockSpec{std::move(kind), std::move(name), std::move(values), std::move(model), {}};
+            new (self) BlockSpec{
+                std::move(kind), std::move(name), std::move(values), std::move(model), {}};
             for (const auto& [at, path] : family) self->family.push_back({at, path});
           },
           "kind"_a, "name"_a, "values"_a, "model"_a = "",

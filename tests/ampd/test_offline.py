@@ -55,30 +55,6 @@ def test_rig_renders_gain_and_mix(library: Library, tmp_path: Path) -> None:
     assert np.max(np.abs(out - level * signal)) < 0.05 * np.max(np.abs(level * signal))
 
 
-@pytest.mark.parametrize(("knob", "share"), [(2, 0.0), (5, 0.5), (7.25, 0.875), (8, 1.0)])
-def test_rig_with_a_family_renders_the_mix_of_the_knobs_neighbours(
-    library: Library, tmp_path: Path, knob: float, share: float
-) -> None:
-    signal = sound(tmp_path / "in.wav")
-    for name, seed in (("far", 9), ("low", 2), ("high", 3)):
-        write_model(library.models_path / f"{name}.json", seed=seed)
-    (library.rigs_path / "family.yaml").write_text(
-        f"chain: [{{amp: {{models: {{-1: far, 2: low, 8: high}}, knob: {knob}}}}}]"
-    )
-    plan = plan_rig(library, library.load_rig("family"))
-    render(RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", plan=plan))
-    out, _ = soundfile.read(tmp_path / "out.wav", dtype="float64")
-    plain = []
-    for name in ("low", "high"):
-        (library.rigs_path / "one.yaml").write_text(f"chain: [{{amp: {{model: {name}}}}}]")
-        alone = plan_rig(library, library.load_rig("one"))
-        render(RenderJob(tmp_path / "in.wav", tmp_path / "one.wav", plan=alone))
-        plain.append(soundfile.read(tmp_path / "one.wav", dtype="float64")[0])
-    expected = (1 - share) * plain[0] + share * plain[1]
-    # The direct-current stage behind the mix is linear, so the mix may stand on either side of it.
-    assert np.max(np.abs(out - expected)) <= TOLERANCE * np.max(np.abs(expected))
-
-
 def test_second_channel_is_left_out_and_told(library: Library, tmp_path: Path) -> None:
     signal = sound(tmp_path / "in.wav", channels=2)
     job = RenderJob(tmp_path / "in.wav", tmp_path / "out.wav", library.find_model("tiny"))

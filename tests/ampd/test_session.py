@@ -91,43 +91,6 @@ def test_value_is_answered_as_clamped_and_shown(library: Library) -> None:
     run(story())
 
 
-def test_knob_of_a_family_is_a_param_in_the_positions_own_units(library: Library) -> None:
-    for name, seed in (("a", 5), ("b", 6), ("c", 7)):
-        write_model(library.models_path / f"{name}.json", seed=seed)
-    (library.rigs_path / "family.yaml").write_text(
-        "chain: [{amp: {models: {0: a, 5: b, 10: c}, knob: 2.5}}]"
-    )
-    (library.rigs_path / "b.yaml").write_text("chain: [{amp: {model: b}}]")
-
-    async def story() -> None:
-        async with opened(library) as (session, ear):
-            await session.execute(SelectRig("b"))
-            await ear.swap("b")
-            alone = await heard(session)
-            await session.execute(SelectRig("family"))
-            await ear.swap("family")
-            assert session.value("amp/knob") == 2.5
-            assert await session.execute(SetParam("amp/knob", 11.0)) == 10.0
-            assert abs(await heard(session) - alone) > 1e-3 * alone
-            assert await session.execute(SetParam("amp/knob", 5.0)) == 5.0
-            assert abs(await heard(session) - alone) <= 1e-6 * alone
-
-    run(story())
-
-
-def test_knob_beyond_its_family_is_refused_and_the_range_named(library: Library) -> None:
-    (library.rigs_path / "family.yaml").write_text(
-        "chain: [{amp: {models: {0: tiny, 5: tiny}, knob: 6}}]"
-    )
-
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            text = await refusal(session, SelectRig("family"))
-            assert text.endswith("family.yaml: amp/knob is 6, expected 0 to 5.")
-
-    run(story())
-
-
 def test_unknown_path_names_its_neighbours(library: Library) -> None:
     async def story() -> None:
         async with opened(library) as (session, _):

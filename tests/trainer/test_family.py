@@ -136,7 +136,7 @@ def test_capture_that_lies_late_is_warned_of(tmp_path: Path) -> None:
         for parameter in net.parameters():
             parameter.zero_()
         net.input.weight.fill_(1e-3)
-        net.blocks[0].weight[0, 0, tap] = 100.0
+        next(net.blocks[0].parameters())[0, 0, tap] = 100.0
         net.output.weight.fill_(1.0)
         capture(tmp_path, name, net)
     text = "name: x\ncaptures: [{model: now, at: 0}, {model: late, at: 1}]"

@@ -39,8 +39,8 @@ std::vector<ModelKnob> knobs_of(const Models& models, int frames) {
       auto knob = std::find_if(knobs.begin(), knobs.end(),
                                [&](const ModelKnob& each) { return each.name == name; });
       if (knob == knobs.end())
-        knob = knobs.insert(
-            knobs.end(), {name, std::vector<int>(models.size(), -1), dsp::Ramp(frames, 0.5F)});
+        knob = knobs.insert(knobs.end(),
+                            {name, std::vector<int>(models.size(), -1), dsp::Ramp(frames, 0.5F)});
       knob->index[m] = static_cast<int>(k);
     }
   return knobs;
@@ -114,6 +114,7 @@ class Amp final : public Block {
   static std::vector<Family::Member> members(const Models& models, const std::vector<float>& places,
                                              const BuildContext& context) {
     std::vector<Family::Member> members;
+    members.reserve(models.size());
     for (size_t m = 0; m < models.size(); ++m)
       members.push_back(
           {.at = places[m],
@@ -173,8 +174,8 @@ void check_places(const BlockSpec& spec) {
   const std::string place = "chain." + spec.name + ".models";
   if (spec.family.size() < 2 || spec.family.size() > kMostMembers)
     throw nn::LoadError(place + " has " + std::to_string(spec.family.size()) +
-                        (spec.family.size() == 1 ? " model" : " models") +
-                        ", expected 2 to " + std::to_string(kMostMembers) + ".");
+                        (spec.family.size() == 1 ? " model" : " models") + ", expected 2 to " +
+                        std::to_string(kMostMembers) + ".");
   for (size_t m = 0; m < spec.family.size(); ++m) {
     const float at = spec.family[m].at;
     if (!std::isfinite(at) || (m > 0 && !(at > spec.family[m - 1].at)))
@@ -193,9 +194,9 @@ void check_kin(const BlockSpec& spec, const nn::ModelInfo& first, const nn::Mode
                         " for " + std::to_string(first.playing_rate_hz()) +
                         " Hz; the models of a family need one rate, export them for the same.");
   if (other.latency_frames != first.latency_frames)
-    throw nn::LoadError(place + other.path + " is late by " +
-                        std::to_string(other.latency_frames) + " frames and " + first.path +
-                        " by " + std::to_string(first.latency_frames) +
+    throw nn::LoadError(place + other.path + " is late by " + std::to_string(other.latency_frames) +
+                        " frames and " + first.path + " by " +
+                        std::to_string(first.latency_frames) +
                         "; the models of a family need one latency, train them with one recipe.");
   if (std::find(other.knobs.begin(), other.knobs.end(), "knob") != other.knobs.end())
     throw nn::LoadError(place + other.path +
