@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from trainer.commands import evaluate, export, family, inspect, render, report, train
+from trainer.commands import evaluate, export, family, inspect, render, report, signal, train
 from trainer.errors import RecipeError, TrainerError
 from trainer.fields import nearest
 from trainer.recipe import all_keys
@@ -23,7 +23,7 @@ class Command(Protocol):
     def run(self, options: argparse.Namespace) -> int: ...
 
 
-COMMANDS: tuple[Command, ...] = (inspect, train, report, evaluate, render, export, family)
+COMMANDS: tuple[Command, ...] = (signal, inspect, train, report, evaluate, render, export, family)
 
 ABOUT = """\
 Teach a net to sound like your gear, from two recordings: the dry guitar, and the same take as it
