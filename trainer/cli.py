@@ -5,7 +5,17 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from trainer.commands import evaluate, export, family, inspect, render, report, signal, train
+from trainer.commands import (
+    capture,
+    evaluate,
+    export,
+    family,
+    inspect,
+    render,
+    report,
+    signal,
+    train,
+)
 from trainer.errors import RecipeError, TrainerError
 from trainer.fields import nearest
 from trainer.recipe import all_keys
@@ -23,7 +33,17 @@ class Command(Protocol):
     def run(self, options: argparse.Namespace) -> int: ...
 
 
-COMMANDS: tuple[Command, ...] = (signal, inspect, train, report, evaluate, render, export, family)
+COMMANDS: tuple[Command, ...] = (
+    signal,
+    capture,
+    inspect,
+    train,
+    report,
+    evaluate,
+    render,
+    export,
+    family,
+)
 
 ABOUT = """\
 Teach a net to sound like your gear, from two recordings: the dry guitar, and the same take as it
@@ -39,7 +59,7 @@ examples
 exit codes
   0 done (also when Ctrl-C ended a run that had found weights to keep)   1 anything else
   2 the command line or the recipe   3 a recording   4 a model file or checkpoint
-  5 a run without a result   130 stopped before there was a result"""
+  5 a run without a result   6 JACK   130 stopped before there was a result"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ TrainerError
     DataError      a recording that cannot be trained on or measured with
     ModelError     a model file or checkpoint that cannot be read or written as asked
     TrainingError  a run that ended without a model
+    JackError      no JACK, or one that fails while a take is recorded
 
 Each text is one sentence or two: file, place, found, expected, way out.
 """
@@ -30,3 +31,7 @@ class ModelError(TrainerError):
 
 class TrainingError(TrainerError):
     exit_code = 5
+
+
+class JackError(TrainerError):
+    exit_code = 6

@@ -53,8 +53,10 @@ def dropouts(dry: Signal, wet: Signal, sample_rate_hz: int) -> tuple[int, int, i
         (int(s), int(e))
         for s, e in zip(starts, ends, strict=True)
         if e - s >= least and abs(wet[s]) < FULL_SCALE
-        # The input must be loud on both edges: a gate closes while it is quiet.
+        # The input must be loud on both edges: a gate closes while it is quiet.  And it must not
+        # stand still itself, as it does between two blips.
         if min(rms(dry[max(0, s - least) : s + least]), rms(dry[e - least : e + least])) > loud
+        and rms(dry[s + 1 : e]) > 0.1 * loud
     ]
     return len(found), sum(e - s for s, e in found), found[0][0] if found else 0
 
