@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trainer.capture.levels import Levels, decibels
+from trainer.capture.levels import FULL_SCALE, Levels, decibels
 from trainer.capture.recorder import Server, survey
 from trainer.capture.signal import LEAST_MINUTES, MOST_MINUTES
 from trainer.capture.take import capture, check_place, prepare_sound, take_recipe
@@ -142,7 +142,9 @@ class Meters:
         for name, peak, held in zip(
             ("send", "return"), (now.sent_peak, now.heard_peak), self._held, strict=True
         ):
-            lamp = Text(" CLIP ", "bold white on red") if held >= 1 else Text(" clip ", "dim")
+            lamp = (
+                Text(" CLIP ", "bold white on red") if held >= FULL_SCALE else Text(" clip ", "dim")
+            )
             table.add_row(name, bar(peak, held), f"{decibels(held):6.1f} dBFS", lamp)
         left_s = (now.frames - now.position) / self._rate
         xruns = f", {now.tears} x wound back after an xrun" if now.tears else ""
