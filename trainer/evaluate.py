@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
-from trainer.data import read_pair
+from trainer.data import Recordings, read_pair
 from trainer.errors import DataError
 from trainer.export import read_any_model
 from trainer.losses import esr
@@ -37,13 +38,20 @@ def evaluate(
     start: int = 0,
     end: int | None = None,
     delay_frames: int = 0,
+    treated: Callable[[], Recordings] | None = None,
 ) -> Figures:
     """Compare over frames start..end, with the recording before `start` as history.
 
+    treated: gives the pair as the doctor repaired it; without it the files must be mono, of one
+        rate, and target late by delay_frames
     raises: ModelError, DataError
     """
     model = read_any_model(model_path)
-    dry, wet, rate = read_pair(input_path, target_path, delay_frames)
+    if treated is None:
+        dry, wet, rate = read_pair(input_path, target_path, delay_frames)
+    else:
+        pair = treated()
+        dry, wet, rate = pair.input, pair.target, pair.sample_rate_hz
     if rate != model.sample_rate_hz:
         raise DataError(
             f"{input_path}: found {rate} Hz, expected the {model.sample_rate_hz} Hz of "

@@ -33,7 +33,7 @@ SHAPE_KEYS: dict[str, tuple[str, ...]] = {
 class DataConfig:
     """The pair of recordings and how it is divided."""
 
-    input: str = setting("", "dry recording, mono WAV or FLAC, looked for in paths.data")
+    input: str = setting("", "dry recording, WAV, FLAC or AIFF, looked for in paths.data")
     target: str = setting("", "the same, as it came out of the gear")
     delay_frames: int = setting(0, "the target lags by this much; removed before training")
     length_tolerance_s: float = setting(1.0, "the files may differ by this; a tail is cut", 0)

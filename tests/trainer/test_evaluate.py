@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainer.conftest import make_net, write_wav
+from tests.trainer.conftest import gear, make_net, write_wav
+from trainer.cli import main
 from trainer.errors import DataError
 from trainer.evaluate import as_json, as_row, evaluate
 from trainer.model_json import build_model, write_model
@@ -89,3 +90,28 @@ def test_silent_recording_is_refused(place: Path) -> None:
     write_wav(place / "wet.wav", np.zeros(len(DRY)))
     with pytest.raises(DataError, match="silence"):
         evaluate(place / "m.json", place / "dry.wav", place / "wet.wav")
+
+
+def test_doctor_brings_a_sick_pair_to_the_figures_of_the_healthy_one(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blips = np.zeros(2 * RATE_HZ)
+    blips[[RATE_HZ // 2, 3 * RATE_HZ // 2]] = 0.3
+    dry = np.concatenate([blips, riff(3.0, RATE_HZ)])
+    wet = gear(dry)
+    late = np.concatenate([np.zeros(500), wet])[: len(wet)]
+    files = {"dry": dry, "wet": wet, "sick": np.stack([late, late], 1)}
+    for name, samples in files.items():
+        write_wav(place / f"{name}.wav", samples)
+    span = ["--start", str(2 * RATE_HZ), "--end", str(4 * RATE_HZ), "--json"]
+
+    def figures(target: str, *options: str) -> dict[str, object]:
+        argv = ["evaluate", *(str(place / name) for name in ("m.json", "dry.wav", target))]
+        assert main([*argv, *span, *options]) == 0
+        plain: dict[str, object] = json.loads(capsys.readouterr().out)
+        return plain
+
+    assert figures("sick.wav") == figures("wet.wav", "--no-doctor")
+    argv = ["evaluate", *(str(place / name) for name in ("m.json", "dry.wav", "sick.wav"))]
+    assert main([*argv, "--no-doctor"]) == 3
+    assert "found 2 channels" in capsys.readouterr().err

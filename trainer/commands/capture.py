@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="realtime", help="to train with; default realtime")
     group = parser.add_argument_group("gear", "what the model file says about it")
     for field in gear_keys():
-        group.add_argument(f"--{field.name}", metavar="TEXT", help=str(field.metadata["text"]))
+        group.add_argument(f"--{field.name}", metavar="VALUE", help=str(field.metadata["text"]))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from trainer.doctor.examine import Diagnosis, examine
 from trainer.doctor.report import as_json, as_lines, as_plain, as_text
 from trainer.errors import DataError
 from trainer.files import prepare_folder, replace_file
-from trainer.recipe import Recipe, load_recipe
+from trainer.recipe import Frames, Recipe, load_recipe
 
 NAME = "inspect"
 HELP = "what is wrong with two recordings, before training"
@@ -55,13 +55,22 @@ def treat(recipe: Recipe, console: Console) -> Recordings:
 
     raises: DataError where a finding stops training
     """
-    paths = recording_paths(recipe)
+    field = _field_frames(recipe)
+    data = recipe.data
+    return treat_pair(recording_paths(recipe), console, data.delay_frames, field, data.train)
+
+
+def treat_pair(
+    paths: tuple[Path, Path],
+    console: Console,
+    delay_frames: int,
+    field_frames: int | None = None,
+    train: Frames | None = None,
+) -> Recordings:
+    """The same for a pair of files, (input, target)."""
     with console.status("the doctor looks at the recordings"):
         diagnosis = examine(
-            *paths,
-            delay_frames=recipe.data.delay_frames,
-            field_frames=_field_frames(recipe),
-            train=recipe.data.train,
+            *paths, delay_frames=delay_frames, field_frames=field_frames, train=train
         )
     if diagnosis.recordings is None:
         raise DataError("; ".join(f.text for f in diagnosis.stops))
