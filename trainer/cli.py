@@ -7,6 +7,7 @@ from typing import Protocol
 
 from trainer.commands import (
     capture,
+    compare,
     evaluate,
     export,
     family,
@@ -41,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (
     report,
     evaluate,
     render,
+    compare,
     export,
     family,
 )

@@ -46,6 +46,7 @@ STYLE: Any = {
 ENVELOPE_POINTS = 1200
 LOWEST_HZ, FFT_FRAMES = 40.0, 4096
 ZOOM_S = 0.025
+COMPARISON_INCHES = (11.0, 8.5)
 
 
 def picture(width: float, height: float, draw: Callable[[Figure], object]) -> bytes:
@@ -68,7 +69,9 @@ def draw_waveforms(axes: Axes, target: Signal, predicted: Signal, rate_hz: int) 
     axes.plot(ms, target[span], color=GEAR, linewidth=2.2, label="gear")
     axes.plot(ms, predicted[span], color=MODEL, linewidth=1.2, label="model")
     axes.plot(ms, target[span] - predicted[span], color=ERROR, linewidth=0.9, label="difference")
-    axes.set(title=f"At the loudest, {first / rate_hz:.2f} s", xlabel="ms", xmargin=0)
+    axes.set(
+        title="Waveform", xlabel=f"ms from {first / rate_hz:.2f} s, the loudest place", xmargin=0
+    )
     _legend(axes)
 
 
