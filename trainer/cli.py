@@ -10,6 +10,7 @@ from trainer.commands import (
     compare,
     evaluate,
     export,
+    export_all,
     family,
     inspect,
     render,
@@ -44,6 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     render,
     compare,
     export,
+    export_all,
     family,
 )
 

@@ -1,10 +1,11 @@
-"""Checkpoint -> the model files.
+"""Checkpoint or model file -> the model files.
 
 A residual WaveNet has NAME.json, the project's own file, and where it is causal NAME.nam.  The nets
 of NAM (A1, A2, LSTM) have NAME.nam alone: that format says them exactly, and a second file would
-only be a second thing to keep true.
+only be a second thing to keep true.  Any of them can be had as NAME.onnx.
 """
 
+import dataclasses
 import datetime
 import math
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 
 from trainer.architectures import build_network
 from trainer.checkpoint import Checkpoint, load_checkpoint
-from trainer.errors import ModelError
+from trainer.errors import ModelError, TrainerError
+from trainer.files import replace_file
 from trainer.model_json import (
     SELF_TEST_TOLERANCE,
     Model,
@@ -33,40 +35,124 @@ from trainer.signals import riff, self_test_input
 LOUDNESS_SECONDS = 3.0
 
 
-def export(checkpoint_path: Path, folder: Path | None = None, kind: str = "all") -> list[Path]:
-    """Write the model files of a checkpoint and prove what was written.
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A net that is to be written, whatever it was read from."""
 
-    folder: None is the recipe's paths.models
-    kind: "json", "nam" or "all", which is every file that the net can be said in
+    name: str
+    net: Network
+    sample_rate_hz: int
+    metadata: dict[str, Any]
+    folder: Path  # where its files go if nobody says otherwise
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What became of one run in export_all."""
+
+    run: Path
+    written: tuple[Path, ...]
+    esr_valid: float | None  # of the checkpoint; None where it could not be read
+    esr_test: float | None
+    error: str  # empty where all was written
+
+
+def export(path: Path, folder: Path | None = None, kind: str = "all") -> list[Path]:
+    """Write the model files of a checkpoint, or another file of a model, and prove them.
+
+    path: best_model.pt, or a .json or .nam to make another kind of file from
+    folder: None is the recipe's paths.models, or the folder of the model file
+    kind: "json", "nam", "onnx" or "all", which is .json and .nam, whichever the net can be said in
     returns: the files written
     raises: ModelError
     """
-    checkpoint = load_checkpoint(checkpoint_path)
-    model = checkpoint.recipe.model
-    place = Path(checkpoint.recipe.paths.models) if folder is None else folder
-    json_path, nam_path = place / f"{model.name}.json", place / f"{model.name}.nam"
-    net = finished_net(checkpoint)
-    metadata = describe(checkpoint, net)
+    source = _source(path, kind)
+    return _write(source, source.folder if folder is None else folder, kind)
+
+
+def export_all(folder: Path, out: Path | None = None, kind: str = "all") -> list[Row]:
+    """`export` for every best_model.pt under `folder`; one that fails does not stop the others.
+
+    out: the files of a run go to out/NAME; None is where each recipe says
+    raises: ModelError where there is no run
+    """
+    runs = sorted(folder.rglob("best_model.pt"))
+    if not runs:
+        raise ModelError(
+            f"{folder}: found no best_model.pt, expected a folder of training runs such as runs/"
+        )
+    return [_export_row(path, out, kind) for path in runs]
+
+
+def _export_row(path: Path, out: Path | None, kind: str) -> Row:
+    valid = test = None
+    try:
+        checkpoint = load_checkpoint(path)
+        valid, test = checkpoint.esr_valid, checkpoint.esr_test
+        place = None if out is None else out / checkpoint.recipe.model.name
+        return Row(path.parent, tuple(export(path, place, kind)), valid, test, "")
+    except TrainerError as error:
+        return Row(path.parent, (), valid, test, str(error))
+
+
+def _source(path: Path, kind: str) -> Source:
+    if path.suffix == ".pt":
+        checkpoint = load_checkpoint(path)
+        recipe, net = checkpoint.recipe, finished_net(checkpoint)
+        folder, metadata = Path(recipe.paths.models), describe(checkpoint, net)
+        return Source(recipe.model.name, net, checkpoint.sample_rate_hz, metadata, folder)
+    own = path.suffix.removeprefix(".")
+    if kind in ("all", own):
+        raise ModelError(
+            f"{path}: found a model file, expected a best_model.pt for --format {kind}; name "
+            f"another kind of file with --format: onnx{', nam' if own == 'json' else ''}"
+        )
+    model = proven_model(path)
+    ours = model.metadata.get("ampd") or {}
+    more = {key: ours[key] for key in ("licence", "training") if key in ours}
+    metadata = {k: v for k, v in model.metadata.items() if k != "ampd"} | more
+    return Source(path.stem, model.net, model.sample_rate_hz, metadata, path.parent)
+
+
+def _write(source: Source, folder: Path, kind: str) -> list[Path]:
+    if kind == "onnx":
+        return [_write_onnx(source, folder / f"{source.name}.onnx")]
+    json_path, nam_path = folder / f"{source.name}.json", folder / f"{source.name}.nam"
+    net, rate = source.net, source.sample_rate_hz
     if isinstance(net, NamWaveNet | Lstm):
         if kind == "json":
             raise ModelError(
-                f"{model.name}: found a {model.architecture}, expected a residual_wavenet, which "
+                f"{source.name}: found a net of NAM's, expected a residual_wavenet, which "
                 "alone has a .json; --format nam writes the same net as NAM's own file"
             )
-        write_model(build_nam_net(net, checkpoint.sample_rate_hz, metadata), nam_path)
+        write_model(build_nam_net(net, rate, source.metadata), nam_path)
         proven_model(nam_path)
         return [nam_path]
     assert isinstance(net, ResidualWaveNet)
-    content = build_model(net, checkpoint.sample_rate_hz, metadata)
+    content = build_model(net, rate, source.metadata)
     written: list[Path] = []
     if kind in ("json", "all"):
         written.append(json_path)
         write_model(content, json_path)
         proven_model(json_path)
-    if kind == "nam" or (kind == "all" and model.causal):
+    if kind == "nam" or (kind == "all" and net.causal):
         written.append(nam_path)
         write_model(build_nam(content), nam_path)
     return written
+
+
+def _write_onnx(source: Source, path: Path) -> Path:
+    try:
+        from trainer import onnx_file  # noqa: PLC0415  # its packages are an extra
+    except ImportError as error:
+        raise ModelError(
+            f"{path}: not written: the package {error.name} is missing, expected onnx and "
+            "onnxruntime; install them with: pip install 'ampd[onnx]'"
+        ) from error
+    data = onnx_file.build_onnx(source.net, source.sample_rate_hz, source.metadata)
+    onnx_file.check(data, source.net, source.sample_rate_hz, str(path))
+    replace_file(path, lambda file: file.write(data))
+    return path
 
 
 def read_any_model(path: Path) -> Model:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from trainer.aliasing import Aliasing
 
 Signal = NDArray[np.float64]
+Names = tuple[str, str]  # of target and prediction, in legends
 
 GEAR, MODEL, ERROR, QUIET = "#2f5d8a", "#e58a1f", "#c8372d", "#8a94a0"
 STYLE: Any = {
@@ -46,6 +47,7 @@ STYLE: Any = {
 ENVELOPE_POINTS = 1200
 LOWEST_HZ, FFT_FRAMES = 40.0, 4096
 ZOOM_S = 0.025
+REPORT_NAMES = ("gear", "model")
 COMPARISON_INCHES = (11.0, 8.5)
 
 
@@ -59,15 +61,17 @@ def picture(width: float, height: float, draw: Callable[[Figure], object]) -> by
     return file.getvalue()
 
 
-def draw_waveforms(axes: Axes, target: Signal, predicted: Signal, rate_hz: int) -> None:
+def draw_waveforms(
+    axes: Axes, target: Signal, predicted: Signal, rate_hz: int, names: Names = REPORT_NAMES
+) -> None:
     """Both on top of each other where the target is loudest, some 25 ms."""
     frames = min(len(target), max(2, int(ZOOM_S * rate_hz)))
     energy = np.cumsum(np.concatenate([[0.0], np.square(target)]))
     first = int(np.argmax(energy[frames:] - energy[:-frames]))
     ms = np.arange(frames) / rate_hz * 1000
     span = slice(first, first + frames)
-    axes.plot(ms, target[span], color=GEAR, linewidth=2.2, label="gear")
-    axes.plot(ms, predicted[span], color=MODEL, linewidth=1.2, label="model")
+    axes.plot(ms, target[span], color=GEAR, linewidth=2.2, label=names[0])
+    axes.plot(ms, predicted[span], color=MODEL, linewidth=1.2, label=names[1])
     axes.plot(ms, target[span] - predicted[span], color=ERROR, linewidth=0.9, label="difference")
     axes.set(
         title="Waveform", xlabel=f"ms from {first / rate_hz:.2f} s, the loudest place", xmargin=0
@@ -75,21 +79,27 @@ def draw_waveforms(axes: Axes, target: Signal, predicted: Signal, rate_hz: int) 
     _legend(axes)
 
 
-def draw_null_test(axes: Axes, target: Signal, predicted: Signal, rate_hz: int) -> None:
+def draw_null_test(
+    axes: Axes, target: Signal, predicted: Signal, rate_hz: int, names: Names = REPORT_NAMES
+) -> None:
     """The whole of the target, and what is left when the model is taken off."""
     for signal, colour, label in (
-        (target, "#a9c1d9", "gear"),
-        (target - predicted, ERROR, "gear - model"),
+        (target, "#a9c1d9", names[0]),
+        (target - predicted, ERROR, f"{names[0]} - {names[1]}"),
     ):
         seconds, low, high = _envelope(signal, rate_hz)
         axes.fill_between(seconds, low, high, color=colour, linewidth=0, label=label)
-    axes.set(title="Null test: what is left when the model is taken off", xlabel="s", xmargin=0)
+    axes.set(
+        title=f"Null test: what is left when the {names[1]} is taken off", xlabel="s", xmargin=0
+    )
     _legend(axes)
 
 
-def draw_spectra(axes: Axes, target: Signal, predicted: Signal, rate_hz: int) -> None:
+def draw_spectra(
+    axes: Axes, target: Signal, predicted: Signal, rate_hz: int, names: Names = REPORT_NAMES
+) -> None:
     """Mean spectra in sixths of an octave: the tone of both, and of their difference."""
-    signals = ((target, GEAR, "gear", 2.4), (predicted, MODEL, "model", 1.2))
+    signals = ((target, GEAR, names[0], 2.4), (predicted, MODEL, names[1], 1.2))
     top = -np.inf
     for signal, colour, label, width in (
         *signals,
@@ -193,10 +203,10 @@ def draw_aliasing(axes: Axes, found: Aliasing) -> None:
 
 def draw_comparison(figure: Figure, target: Signal, predicted: Signal, rate_hz: int) -> None:
     """Everything that two signals say about each other, in one picture."""
-    grid = figure.add_gridspec(3, 2)
-    draw_waveforms(figure.add_subplot(grid[0, 0]), target, predicted, rate_hz)
-    draw_spectra(figure.add_subplot(grid[0, 1]), target, predicted, rate_hz)
-    draw_null_test(figure.add_subplot(grid[1, :]), target, predicted, rate_hz)
+    grid, names = figure.add_gridspec(3, 2), ("target", "prediction")
+    draw_waveforms(figure.add_subplot(grid[0, 0]), target, predicted, rate_hz, names)
+    draw_spectra(figure.add_subplot(grid[0, 1]), target, predicted, rate_hz, names)
+    draw_null_test(figure.add_subplot(grid[1, :]), target, predicted, rate_hz, names)
     left = figure.add_subplot(grid[2, 0])
     top = draw_spectrogram(left, target, rate_hz, "Target")
     difference = figure.add_subplot(grid[2, 1])
