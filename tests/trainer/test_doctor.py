@@ -10,6 +10,7 @@ import pytest
 from tests.trainer.conftest import write_wav
 from tests.trainer.planted import FAULTS, RATE_HZ, Take, amp, input_signal, moved
 from trainer.doctor.examine import Diagnosis, examine
+from trainer.doctor.memory import static_curve
 
 
 def diagnose(folder: Path, take: Take, **known: object) -> Diagnosis:
@@ -162,3 +163,9 @@ def test_gear_that_answers_differently_is_unsteady(clean: Take, tmp_path: Path) 
     assert codes(diagnosis) == ["unsteady"]
     # The passage is the same but for its gain: (1.3 - 1) ** 2.
     assert diagnosis.findings[0].size == pytest.approx(0.09, rel=0.01)
+
+
+def test_static_curve_of_a_clipped_input_is_the_curve() -> None:
+    dry = np.clip(np.linspace(-2, 2, 20_001), -1, 1)
+    # 256 points over -1..1, and the half of all frames that lies on the two ends.
+    assert np.abs(static_curve(dry, dry**3) - dry**3).max() < 0.03

@@ -113,9 +113,10 @@ def static_curve(dry: Signal, wet: Signal) -> Signal:
     some = np.sort(dry[:: max(1, len(dry) // SORTED_FRAMES)])
     edges = np.unique(some[:: max(1, len(some) // CURVE_POINTS)])[1:]
     group = np.searchsorted(edges, dry)
-    counts = np.bincount(group, minlength=len(edges) + 1)
+    groups = len(edges) + 1  # the last is empty where the input is clipped
+    counts = np.bincount(group, minlength=groups)
     filled = counts > 0
-    places, means = (np.bincount(group, s)[filled] / counts[filled] for s in (dry, wet))
+    places, means = (np.bincount(group, s, groups)[filled] / counts[filled] for s in (dry, wet))
     curve: Signal = np.interp(dry, places, means)
     return curve
 
