@@ -125,6 +125,25 @@ def test_torn_take_is_spliced_to_what_it_would_have_been(
     assert np.array_equal(tape.heard, answer(sound))
 
 
+def test_second_tear_within_a_seam_proves_nothing_and_winds_back_as_far(
+    sound: Block, tape: Tape
+) -> None:
+    graph, splicer = Graph(tape), Splicer(tape, RATE_HZ)
+    starts = []
+    for second in (4.0, 3.45):
+        graph.until(round(second * RATE_HZ))
+        # A buffer that comes twice: what it says of the timing is wrong.
+        late = tape.heard[tape.position - 4200 : tape.position - 600].copy()
+        tape.heard[tape.position - 3600 : tape.position] = 3 * late
+        tape.xruns += 1
+        graph.cycle()
+        starts.append(go_on(graph, splicer))
+    assert starts[0] == starts[1]
+    graph.to_the_end()
+    splicer.finish()
+    assert np.array_equal(tape.heard, answer(sound))
+
+
 def test_xrun_told_of_after_the_last_cycle_tears_the_tape(sound: Block, tape: Tape) -> None:
     graph, splicer = Graph(tape), Splicer(tape, RATE_HZ)
     graph.to_the_end()
