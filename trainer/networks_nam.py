@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainer.networks import Memory, Network, convolve
+from trainer.networks import Memory, Network, convolve, tanh
 
 # A2 is one fixed shape but for its width: hosts with a fast path for it take no other.
 A2_DILATIONS = (1, 3, 7, 17, 41, 101, 239) * 2 + (1, 13) + (1, 3, 7, 17, 41, 101, 239)
@@ -126,7 +126,7 @@ class _Array(nn.Module):
             frames = hidden.shape[-1]
             hidden = hidden + convolve(layer.mixer, _last(condition, frames))
             if shape.activation == "Tanh":
-                change = torch.tanh(hidden)
+                change = tanh(hidden)
             else:
                 change = nn.functional.leaky_relu(hidden, LEAK)
             stream = _last(stream, frames) + convolve(layer.residual, change)
