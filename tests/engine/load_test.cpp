@@ -112,6 +112,20 @@ TEST_CASE("the self-test refuses a model whose weights were damaged") {
   CHECK(refusal(document.dump()).starts_with("the self-test differs by"));
 }
 
+TEST_CASE("a NAM file of the trainer proves itself by the self-test in its metadata") {
+  json document = nam_model(4, 2, {1, 2}, 1);
+  const auto model = load(document);
+  const auto net = model->make_net(dsp::Isa::kScalar);
+  const std::vector<float> input = noise(300, 4);
+  const json test = {{"input", input}, {"output", run(*net, input, 64)}};
+  document["metadata"]["ampd"]["self_test"] = test;
+  CHECK(refusal(document.dump()) == "accepted");
+  document["weights"][3] = document["weights"][3].get<float>() + 0.01;
+  CHECK(refusal(document.dump()).starts_with("the self-test differs by"));
+  document["metadata"]["ampd"] = "something else";
+  CHECK(refusal(document.dump()) == "accepted");
+}
+
 TEST_CASE("a NAM file with one weight too few or too many is refused") {
   json document = nam_model(4, 2, {1, 2}, 1);
   const size_t count = document["weights"].size();

@@ -71,7 +71,8 @@ int sample_rate(const Json& root) {
                                  : 0;
 }
 
-/// Nothing in the metadata changes the sound, so that nothing in it refuses a file.
+/// Nothing in the metadata changes the sound, so that nothing in it but a failed self-test of the
+/// trainer's (load.cpp) refuses a file.
 void warn_of_metadata(const Json& root, ModelInfo& info) {
   if (!root.has("metadata")) return;
   const Json metadata = root.at("metadata");
