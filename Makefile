@@ -76,7 +76,7 @@ test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qem
 	@cmake --build build/arm
 	ctest --test-dir build/arm --output-on-failure --timeout 1800 -j $(shell nproc)
 
-bench: $(VENV)/.bench  ## one JSON line a figure: cost, exactness, OSC, switches, rates, training
+bench: $(VENV)/.dev  ## one JSON line a figure: cost, exactness, OSC, switches, rates, training
 	@$(BIN)/python -m tests.bench.engine
 	@$(BIN)/python -m tests.bench.model_cost
 	@$(BIN)/python -m tests.bench.osc_latency
@@ -129,11 +129,6 @@ $(VENV)/.dev: $(VENV)/.tools pyproject.toml | $(VENV)/.demo
 	@echo "installing $(TORCH) and the development tools"
 	@$(PIP) $(TORCH)
 	@$(PIP) --no-build-isolation -e '.[train,dev]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.dev
-	@echo "installing the rival that the engine is measured beside"
-	@$(PIP) --no-build-isolation -e '.[bench]'
 	@touch $@
 
 build/arm/.configured: $(VENV)/.apt ampd/engine/aarch64.cmake

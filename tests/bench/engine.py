@@ -122,7 +122,7 @@ def tell_onnx(files: Files) -> None:
     try:
         from tests.bench.onnx_twin import Twin  # noqa: PLC0415  # an extra of its own
     except ImportError as error:
-        skip(figure, f"{error}: pip install -e .[bench]")
+        skip(figure, f"{error}: pip install -e .[onnx]")
         return
     path, blocks = files["residual-16x6"], 200
     twin = Twin(json.loads(path.read_text()), BLOCK_FRAMES)

@@ -2,7 +2,8 @@
 
 One graph a block: each layer joins its history to the new frames, convolves without padding, and
 hands the newest frames back as its next history.  One thread, every optimisation of the graph,
-buffers bound once, so that a call costs no copy through Python.
+buffers bound once, so that a call costs no copy through Python.  The trainer's own ONNX files keep
+all histories in one tensor, which is easier to use and costs a rival a quarter more time.
 """
 
 import time

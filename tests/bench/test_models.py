@@ -38,7 +38,7 @@ def test_every_model_of_the_bench_has_the_size_its_name_says(tmp_path: Path) -> 
 
 
 def test_onnx_twin_plays_the_same_net_as_the_engine(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="the extra bench is absent")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is absent")
     from tests.bench.onnx_twin import Twin  # noqa: PLC0415
 
     path = models.write_all(tmp_path)["residual-16x6"]
