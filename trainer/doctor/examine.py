@@ -137,8 +137,9 @@ class _Patient:
 
     def check_timing(self) -> None:
         """Drift, lost frames, lag, polarity, length; in this order, each on what is repaired."""
-        coarse = self._check_drift()
-        dry, wet = self._centred()
+        steady = self._check_drift()
+        dry, wet = (signal[:steady] for signal in self._centred())
+        coarse = timing.coarse_lag(dry, wet, self.rate)
         lag = timing.measure_lag(dry, wet, self.rate, coarse)
         self.measures["lag"] = dataclasses.asdict(lag)
         found = self._check_lag(lag)
@@ -156,18 +157,18 @@ class _Patient:
     def _centred(self) -> tuple[Signal, Signal]:
         return self.dry - self.dry.mean(), self.wet - self.wet.mean()
 
-    def _drift(self) -> tuple[int, float, float, int]:
-        """(coarse lag, ppm, jump in frames, window of the jump)."""
+    def _drift(self) -> tuple[float, float, int]:
+        """(ppm, jump in frames, window of the jump)."""
         dry, wet = self._centred()
         coarse = timing.coarse_lag(dry, wet, self.rate)
         aligned = timing.shifted(wet, coarse, len(dry))
         windows = timing.window_coherences(dry, aligned)
         slope, jump, at = timing.measure_drift(windows)
-        return coarse, slope / timing.WINDOW_FRAMES * 1e6, jump, at
+        return slope / timing.WINDOW_FRAMES * 1e6, jump, at
 
     def _check_drift(self) -> int:
-        """Take the drift off; returns the coarse lag that is left."""
-        coarse, ppm, jump, at = self._drift()
+        """Take the drift off; returns how many frames from the first have one lag."""
+        ppm, jump, at = self._drift()
         self.measures |= {"drift_ppm": ppm, "largest_jump_frames": jump}
         if abs(jump) > LOST_FRAMES:
             second = at * timing.WINDOW_FRAMES / self.rate
@@ -177,14 +178,15 @@ class _Patient:
                 "the recorder stumbled: record again, with a larger buffer"
             )
             self.find("jump", WARNS, jump, "frames", text)
-            return coarse
+            # Two lags at once would cancel each other and look like one polarity or the other.
+            return (at - 1) * timing.WINDOW_FRAMES if at > 3 else len(self.dry)
         strayed = ppm * 1e-6 * len(self.dry)
         if abs(ppm) < DRIFT_PPM or abs(strayed) < DRIFT_FRAMES:
-            return coarse
+            return len(self.dry)
         # A drift smears what it is measured by: once more, on what the first look leaves.
         original = self.wet
         self.wet = without_drift(original, ppm)
-        ppm += self._drift()[1]
+        ppm += self._drift()[0]
         self.wet, self.resampled = without_drift(original, ppm), True
         self.measures["drift_ppm"] = ppm
         text = (
@@ -192,7 +194,7 @@ class _Patient:
             f"({ppm * 1e-6 * len(self.dry):+.1f} frames in all): resampled; use one clock for both"
         )
         self.find("drift", WARNS, ppm, "ppm", text, fixed=True)
-        return timing.coarse_lag(*self._centred(), self.rate)
+        return len(self.dry)
 
     def _check_lag(self, lag: timing.Lag) -> float:
         blips = None if self.resampled else lag.by_blips
