@@ -298,6 +298,34 @@ TEST_CASE("an amp of several models has the param knob, in the positions' own un
   CHECK(chain.memory_bytes() > chain_a.memory_bytes() + chain_b.memory_bytes() - sizeof(Chain) - 1);
 }
 
+// The value comes while the rig's own pair is being warmed, and asks for nets that are not.
+TEST_CASE("a knob turned while its rig is on the way arrives there, warm") {
+  const TempDir dir;
+  const auto file = [&](unsigned seed) {
+    return dir.write(std::to_string(seed), native_model(3, 3, kDilations, seed).dump());
+  };
+  const auto alone = [&](unsigned seed) {
+    BlockSpec block = amp_of({});
+    block.model = file(seed);
+    return block;
+  };
+  const std::vector<float> input = noise(24000, 14);
+  const auto heard = [&](const BlockSpec& block, bool turn) {
+    Rack rack;
+    rack.engine.park(0, rack.engine.build(rig(block)));
+    rack.play({input.begin(), input.begin() + 6400});
+    rack.engine.select(0, false);
+    if (turn) rack.engine.set_param(0, 5, 7);
+    return rack.play({input.begin() + 6400, input.end()});
+  };
+  const std::vector<float> low = heard(alone(2), false);
+  const std::vector<float> high = heard(alone(3), false);
+  std::vector<float> sound = heard(amp_of({{0, file(1)}, {5, file(2)}, {10, file(3)}}), true);
+  for (size_t i = 0; i < sound.size(); ++i) sound[i] -= 0.6F * low[i] + 0.4F * high[i];
+  const std::vector<float> settled(sound.end() - 12000, sound.end());
+  CHECK(peak(settled) <= 1e-6F * peak(low));
+}
+
 TEST_CASE("models of a family that have a knob of one name turn it together") {
   const TempDir dir;
   const std::string a = dir.write("a.json", state_dict_model(Cell(false, 2, 4, 1)).dump());
@@ -309,6 +337,42 @@ TEST_CASE("models of a family that have a knob of one name turn it together") {
   const std::string own = nn::load_model(a)->info.knobs.at(0);
   CHECK(std::vector<std::string>(paths.begin() + 5, paths.end()) ==
         std::vector<std::string>{"amp/knob", "amp/" + own});
+}
+
+TEST_CASE("quality reaches the nets of a family that sleep") {
+  const TempDir dir;
+  const auto sizes = [&](const std::string& name, double small, double large) {
+    const auto linear = [](double gain) {
+      nlohmann::json one = straight_wire(kHostHz);
+      one["weights"] = {gain};
+      return one;
+    };
+    nlohmann::json container = straight_wire(kHostHz);
+    container["version"] = "0.7.0";
+    container["architecture"] = "SlimmableContainer";
+    container["weights"] = nlohmann::json::array();
+    container["config"] = {{"submodels",
+                            {{{"max_value", 0.5}, {"model", linear(small)}},
+                             {{"max_value", 1.0}, {"model", linear(large)}}}}};
+    return dir.write(name, container.dump());
+  };
+  const std::vector<FamilyMember> members{
+      {0, sizes("a.nam", 0.1, 1)}, {1, sizes("b.nam", 0.2, 2)}, {2, sizes("c.nam", 0.3, 3)}};
+  Chain chain(rig(amp_of(members)), kHostHz, dsp::best_isa(), false);
+  CHECK(chain.params()[6].path == "amp/quality");
+  const std::vector<float> input(64, 1.0F);
+  const auto level = [&] {
+    std::array<std::array<float, kMaxFrames>, 3> out{};
+    chain.process(input.data(), {out[0].data(), out[1].data(), out[2].data()}, kMaxFrames);
+    return out[0].back();
+  };
+  CHECK(level() == doctest::Approx(1));
+  chain.set(6, 0, false);  // quality, while the last net sleeps
+  for (int i = 0; i < 40; ++i) level();
+  CHECK(level() == doctest::Approx(0.1));
+  chain.set(5, 2, false);
+  for (int i = 0; i < 40; ++i) CHECK(level() <= 0.3F + 1e-6F);
+  CHECK(level() == doctest::Approx(0.3));
 }
 
 TEST_CASE("a family that cannot play in step is refused in words") {
@@ -328,8 +392,10 @@ TEST_CASE("a family that cannot play in step is refused in words") {
         "chain.amp.models: position 2.5 comes behind 2.5, expected finite positions in rising "
         "order.");
   CHECK(refusal(amp_of({{0, a}, {NAN, a}})).starts_with("chain.amp.models: position nan"));
-  CHECK(refusal(amp_of({{0, a}, {1, other}}))
-            .ends_with("the models of a family need one rate, export them for the same."));
+  const std::string rates = refusal(amp_of({{0, a}, {1, other}}));
+  CHECK(rates.starts_with("chain.amp.models: " + other +
+                          " is made for 44100 Hz and 0 frames late, " + a +
+                          " for 48000 Hz and 0 frames late; the models of a family need one "));
   CHECK(refusal(amp_of({{0, a}, {5, a}}, {{"knob", 6}})) == "amp/knob is 6, expected 0 to 5.");
   BlockSpec both = amp_of({{0, a}, {1, a}});
   both.model = a;

@@ -185,23 +185,18 @@ void check_places(const BlockSpec& spec) {
   }
 }
 
+std::string timing(const nn::ModelInfo& info) {
+  return std::to_string(info.playing_rate_hz()) + " Hz and " + std::to_string(info.latency_frames) +
+         " frames late";
+}
+
 /// Frame by frame the sum of two: they must run at one rate and be late by the same.
 void check_kin(const BlockSpec& spec, const nn::ModelInfo& first, const nn::ModelInfo& other) {
-  const std::string place = "chain." + spec.name + ".models: ";
-  if (other.playing_rate_hz() != first.playing_rate_hz())
-    throw nn::LoadError(place + other.path + " is made for " +
-                        std::to_string(other.playing_rate_hz()) + " Hz and " + first.path +
-                        " for " + std::to_string(first.playing_rate_hz()) +
-                        " Hz; the models of a family need one rate, export them for the same.");
-  if (other.latency_frames != first.latency_frames)
-    throw nn::LoadError(place + other.path + " is late by " + std::to_string(other.latency_frames) +
-                        " frames and " + first.path + " by " +
-                        std::to_string(first.latency_frames) +
-                        "; the models of a family need one latency, train them with one recipe.");
-  if (std::find(other.knobs.begin(), other.knobs.end(), "knob") != other.knobs.end())
-    throw nn::LoadError(place + other.path +
-                        " has a knob of its own called \"knob\", which is the family's; play it "
-                        "as a single model.");
+  if (timing(other) != timing(first))
+    throw nn::LoadError("chain." + spec.name + ".models: " + other.path + " is made for " +
+                        timing(other) + ", " + first.path + " for " + timing(first) +
+                        "; the models of a family need one rate and one latency, export them "
+                        "for the same.");
 }
 
 }  // namespace
