@@ -228,7 +228,7 @@ def _compare(
     if not alike > 0:
         raise ModelError(
             f"{two.model}: has the opposite polarity of {one.model} (correlation {alike:.2f}), "
-            "expected the same: mixed they would cancel; turn its recording round and train it again"
+            "expected the same: mixed they would cancel; turn its recording round, train it again"
         )
     correlation = float(a @ b / math.sqrt((a @ a) * (b @ b)))
     hole_db, hole_hz = _deepest_hole(a, b, sample_rate_hz)
