@@ -32,9 +32,9 @@ Cables: send -> the gear's input (a reamp box makes the level and impedance of a
 as it does under your hands; set the return to peak between -12 and -3 dBFS.
 
 The take ends early where the return is silent or clipped. Where JACK loses frames (an xrun) the
-tape is wound back and goes on from before that; what was recorded twice must agree. The round trip
-is measured by the blips and taken off; then the doctor looks. A take that is clipped, inverted,
-torn or silent is refused and leaves no file."""
+tape is wound back and goes on from before that; the seam must fit to the frame. The round trip is
+measured by the blips and taken off; then the doctor looks. A take that is clipped, inverted, torn
+or silent is refused and leaves no file."""
 
 BAR = 46
 BOTTOM_DB = -60.0
