@@ -79,8 +79,8 @@ def _import_fault(module: str, target: str) -> str:
         return "relative import: write the whole name"
     if {top, target_top} == {"ampd", "trainer"}:
         return "ampd and trainer never import each other"
-    if top == "ampd" and target_top == "torch":
-        return "the daemon never imports torch"
+    if fault := _foreign_fault(module, target_top):
+        return fault
     if top != "ampd" or target_top != "ampd":
         return ""
     if target == ENGINE_MODULE:
@@ -90,6 +90,14 @@ def _import_fault(module: str, target: str) -> str:
     siblings = module.rpartition(".")[0] == target.rpartition(".")[0] == "ampd.control"
     if layer(target) > layer(module) or (layer(target) == layer(module) and not siblings):
         return "an arrow that points up or sideways" if target != module else ""
+    return ""
+
+
+def _foreign_fault(module: str, package: str) -> str:
+    if package == "torch" and module.startswith("ampd"):
+        return "the daemon never imports torch"
+    if package == "ray" and not module.startswith("trainer.cluster"):
+        return "only trainer.cluster imports ray"
     return ""
 
 
@@ -271,6 +279,7 @@ def test_no_source_is_too_long() -> None:
         ("ampd/state.py", "import torch.nn", "never imports torch"),
         ("ampd/cli.py", "from trainer import data", "never import each other"),
         ("trainer/data.py", "import ampd.rig", "never import each other"),
+        ("trainer/data.py", "def f():\n    from ray import tune", "only trainer.cluster"),
         ("ampd/cli.py", "from . import rig", "relative import"),
         ("ampd/rumour.py", "from ampd import errors", "without a layer"),
     ],

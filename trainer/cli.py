@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from trainer.commands import (
+    batch,
     capture,
     compare,
     evaluate,
@@ -40,6 +41,7 @@ COMMANDS: tuple[Command, ...] = (
     capture,
     inspect,
     train,
+    batch,
     report,
     evaluate,
     render,
@@ -58,12 +60,13 @@ examples
   ampd-train train realtime --model.name plexi --data.input di.wav --data.target plexi.wav
   ampd-train train my.yaml --minutes 20 --training.seed 1
   ampd-train inspect di.wav plexi.wav --recipe realtime
+  ampd-train batch takes --recipe realtime
   ampd-train evaluate models/plexi/plexi.json di.wav plexi.wav --start 480000
 
 exit codes
   0 done (also when Ctrl-C ended a run that had found weights to keep)   1 anything else
   2 the command line or the recipe   3 a recording   4 a model file or checkpoint
-  5 a run without a result   6 JACK   130 stopped before there was a result"""
+  5 a run without a result, or a batch with one   6 JACK   130 stopped before there was a result"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

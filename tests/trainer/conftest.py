@@ -37,6 +37,17 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """losses.csv of the takes `soft` and `hard` when nothing interrupts their training."""
+    from tests.trainer.takes import make_takes, train_alone  # noqa: PLC0415  it imports this file
+
+    place = tmp_path_factory.mktemp("alone")
+    names = ["soft", "hard"]
+    takes = make_takes(place / "takes", names)
+    return {name: train_alone(takes, name, place / name) for name in names}
+
+
 def write_wav(
     path: Path, samples: NDArray[np.float64], rate_hz: int = RATE_HZ, subtype: str = "FLOAT"
 ) -> Path:

@@ -1,7 +1,6 @@
 """`ampd-train inspect`, and what `train` does with the doctor."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import soundfile
@@ -10,7 +9,8 @@ from rich.console import Console
 from trainer.architectures import build_network
 from trainer.data import Recordings, recording_paths
 from trainer.doctor.examine import Diagnosis, examine
-from trainer.doctor.report import as_json, as_lines, as_plain, as_text
+from trainer.doctor.report import as_json, as_lines, as_text
+from trainer.doctor.treatment import repaired
 from trainer.errors import DataError
 from trainer.files import prepare_folder, replace_file
 from trainer.recipe import Frames, Recipe, load_recipe
@@ -72,10 +72,9 @@ def treat_pair(
         diagnosis = examine(
             *paths, delay_frames=delay_frames, field_frames=field_frames, train=train
         )
-    if diagnosis.recordings is None:
-        raise DataError("; ".join(f.text for f in diagnosis.stops))
+    recordings = repaired(diagnosis, paths)
     _say(diagnosis, console)
-    return dataclasses.replace(diagnosis.recordings, doctor=as_plain(diagnosis, paths))
+    return recordings
 
 
 def _say(diagnosis: Diagnosis, console: Console) -> None:

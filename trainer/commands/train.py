@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 from rich.console import Console
@@ -56,12 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe", help=f"a YAML file, or one that is built in: {', '.join(shipped_recipes())}"
     )
-    parser.add_argument("--minutes", help="budget; the schedule fills it (training.minutes)")
-    parser.add_argument("--target-esr", help="VALID ESR that is enough (training.target_esr)")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest of paths.run/checkpoints"
     )
-    parser.add_argument("--device", help="auto, cpu, cuda or mps (training.device)")
     parser.add_argument(
         "--fit",
         type=parse_place,
@@ -69,19 +67,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the widest net that this, pi4 or pi5 can play (model.channels)",
     )
     parser.add_argument(
-        "--no-doctor", action="store_true", help="take the recordings as they are, or refuse them"
-    )
-    parser.add_argument(
         "--no-report", action="store_true", help="leave out the page; ampd-train report makes it"
     )
     add_recipe_keys(parser)
 
 
-def add_recipe_keys(parser: argparse.ArgumentParser) -> None:
-    """--section.key VALUE for every key of a recipe."""
+def add_recipe_keys(parser: argparse.ArgumentParser, left_out: Collection[str] = ()) -> None:
+    """What is said often, and --section.key VALUE for every key of a recipe but those left out."""
+    parser.add_argument("--minutes", help="budget; the schedule fills it (training.minutes)")
+    parser.add_argument("--target-esr", help="VALID ESR that is enough (training.target_esr)")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps (training.device)")
+    parser.add_argument(
+        "--no-doctor", action="store_true", help="take the recordings as they are, or refuse them"
+    )
     for section, kind in SECTIONS.items():
         group = parser.add_argument_group(f"{section}: {(kind.__doc__ or '').rstrip('.')}")
         for field in dataclasses.fields(kind):
+            if f"{section}.{field.name}" in left_out:
+                continue
             default = list(field.default) if isinstance(field.default, tuple) else field.default
             shown = f"; default {json.dumps(default)}" if default != "" else ""
             text = f"{field.metadata['text']}{shown}".replace("%", "%%")
@@ -90,7 +93,7 @@ def add_recipe_keys(parser: argparse.ArgumentParser) -> None:
 
 def given_overrides(options: argparse.Namespace) -> dict[str, str]:
     """What the command line says of a recipe, as section.key -> text."""
-    overrides = {k: v for k in all_keys() if (v := getattr(options, k)) is not None}
+    overrides = {k: v for k in all_keys() if (v := getattr(options, k, None)) is not None}
     if options.minutes is not None:
         overrides |= {"training.minutes": options.minutes, "training.steps": "0"}
         overrides["training.cpu_seconds"] = "0"
