@@ -279,7 +279,7 @@ def test_no_source_is_too_long() -> None:
         ("ampd/state.py", "import torch.nn", "never imports torch"),
         ("ampd/cli.py", "from trainer import data", "never import each other"),
         ("trainer/data.py", "import ampd.rig", "never import each other"),
-        ("trainer/data.py", "def f():\n    from ray import tune", "only trainer.cluster"),
+        ("trainer/sweep.py", "def f():\n    from ray import tune", "only trainer.cluster"),
         ("ampd/cli.py", "from . import rig", "relative import"),
         ("ampd/rumour.py", "from ampd import errors", "without a layer"),
     ],

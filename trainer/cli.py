@@ -17,6 +17,7 @@ from trainer.commands import (
     render,
     report,
     signal,
+    sweep,
     train,
 )
 from trainer.errors import RecipeError, TrainerError
@@ -42,6 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     inspect,
     train,
     batch,
+    sweep,
     report,
     evaluate,
     render,

@@ -1,6 +1,8 @@
 """Captures on a Ray cluster of two workers on this machine; a killed worker costs nothing."""
 
 import contextlib
+import csv
+import json
 import os
 import signal
 import tempfile
@@ -12,6 +14,7 @@ import pytest
 
 from tests.trainer.takes import (
     SETTINGS,
+    STEPS,
     at,
     batch,
     killed_after_a_checkpoint,
@@ -30,6 +33,7 @@ import ray  # after the check for it
 from ray.cluster_utils import Cluster
 
 from trainer.cluster.pool import slots_of
+from trainer.recipe import load_recipe
 
 # A loopback address that Ray does not take for "localhost", which it would replace by this
 # machine's address in the network.
@@ -112,6 +116,39 @@ def test_ctrl_c_keeps_the_best_of_the_workers(address: str, tmp_path: Path) -> N
     assert rows_of(takes)["soft"]["state"] == "stopped"
     assert 40 <= load_checkpoint(run / "best_model.pt").step < 1000000
     assert (tmp_path / "models" / "soft" / "soft.json").is_file()
+
+
+def sweep(takes: Path, out: Path, *more: str) -> int:
+    files = [f"--paths.data={takes}", "--data.input=input.wav", "--data.target=soft/target.wav"]
+    tries = ["--try", "training.muon_learning_rate=0.000001,0.02,0.0001"]
+    words = ["sweep", "realtime", "--no-doctor", f"--out={out}", *SETTINGS, *files, *tries]
+    return main([*words, "--training.adam_learning_rate=0.00001", *more])
+
+
+def test_sweep_finds_the_setting_that_learns_and_goes_on_after_a_stop(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    takes, out = make_takes(tmp_path / "takes", ["soft"]), tmp_path / "sweep"
+    with killed_after_a_checkpoint(out / "trial-1") as killed:
+        assert sweep(takes, out, f"--ray={address}", "--json") == 0
+    assert len(killed) == 1
+    trials = json.loads(capsys.readouterr().out)
+    best = trials[0]
+    assert (best["trial"], best["state"], best["percent"]) == (1, "done", 100)
+    assert best["training.muon_learning_rate"] == "0.02"
+    assert best["esr_valid"] < 0.9 * min(trial["esr_valid"] for trial in trials[1:])
+    with (out / "trials.csv").open() as file:
+        assert next(csv.DictReader(file))["trial"] == "1"
+    # Every step of the best trial is there once, and the kill did not make it begin anew.
+    assert losses(out / "trial-1").count("\n") == STEPS + 1
+    assert sessions(out / "trial-1") == 2
+    recipe = load_recipe(str(out / "best.yaml"))
+    assert recipe.training.muon_learning_rate == 0.02
+    assert recipe.paths.data == str(takes)
+    before = losses(out / "trial-1")
+    assert sweep(takes, out, f"--ray={address}", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == trials
+    assert losses(out / "trial-1") == before
 
 
 def test_cluster_that_does_not_answer_is_said_at_once(
