@@ -50,6 +50,18 @@ def test_offline_recipe_trains_a_centred_net_and_says_that_nam_is_left_out(
     assert "not causal" in capsys.readouterr().err
 
 
+def test_budget_on_the_command_line_wins_over_the_recipes_own(
+    recordings: Path, tmp_path: Path
+) -> None:
+    words = [word for word in TINY if "steps=30" not in word]
+    arguments = ["train", "champ", *words, *folders(recordings, tmp_path)]
+    arguments += ["--training.cpu_seconds=0.2", "--model.name=short"]
+    arguments += ["--data.train=null", "--data.valid=null", "--data.test=null"]
+    assert main(arguments) == 0  # the recipe says 24,000 steps
+    settings = read_model(tmp_path / "models" / "short.json").metadata["training"]["settings"]
+    assert (settings["cpu_seconds"], settings["steps"], settings["minutes"]) == (0.2, 0, 0)
+
+
 def test_minutes_win_over_the_steps_of_a_recipe(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

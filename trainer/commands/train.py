@@ -43,6 +43,7 @@ USAGE = (
     "[--fit HOST@FRAMES[:PERCENT]] [--no-doctor] [--no-report] [--SECTION.KEY VALUE ...]"
 )
 
+BUDGETS = ("training.minutes", "training.cpu_seconds", "training.steps")
 ENDS = {
     "budget": "budget used up",
     "target": "the VALID ESR asked for is reached",
@@ -94,9 +95,11 @@ def add_recipe_keys(parser: argparse.ArgumentParser, left_out: Collection[str] =
 def given_overrides(options: argparse.Namespace) -> dict[str, str]:
     """What the command line says of a recipe, as section.key -> text."""
     overrides = {k: v for k in all_keys() if (v := getattr(options, k, None)) is not None}
+    # A budget that is asked for here wins over the one that the recipe has.
+    if any(key in overrides for key in BUDGETS):
+        overrides = {**dict.fromkeys(BUDGETS, "0"), **overrides}
     if options.minutes is not None:
-        overrides |= {"training.minutes": options.minutes, "training.steps": "0"}
-        overrides["training.cpu_seconds"] = "0"
+        overrides |= {**dict.fromkeys(BUDGETS, "0"), "training.minutes": options.minutes}
     if options.target_esr is not None:
         overrides["training.target_esr"] = options.target_esr
     if options.device is not None:
