@@ -121,7 +121,8 @@ class ResidualWaveNet(Network):
 
     def forward(self, signal: Tensor, memory: Memory | None = None) -> Tensor:
         kind = _NarrowStep if self.channels <= NARROW_CHANNELS else _WideStep
-        step: Callable[..., Tensor] = kind.apply
+        # Only a training step may be off by sigmoid's rounding, which grows from layer to layer.
+        step: Callable[..., Tensor] = kind.apply if torch.is_grad_enabled() else _exact_step
         stream = convolve(self.input, signal[:, None, None])
         for number, (block, dilation) in enumerate(zip(self.blocks, self.dilations, strict=True)):
             lost = (self.kernel_size - 1) * dilation
@@ -145,8 +146,16 @@ def convolve(layer: nn.Module | Tensor, stream: Tensor, dilation: int = 1) -> Te
 
 
 def tanh(values: Tensor) -> Tensor:
-    """tanh by way of sigmoid, as in the steps below: to 1.2e-7 in float32, and much faster."""
-    return torch.sigmoid(2 * values).mul(2).sub_(1)
+    """torch's own; while training 2 sigmoid(2z) - 1, in a fraction of its time, to 1.2e-7."""
+    if torch.is_grad_enabled():
+        return torch.sigmoid(2 * values).mul(2).sub_(1)
+    return values.tanh()
+
+
+def _exact_step(stream: Tensor, weight: Tensor, bias: Tensor, dilation: int, first: int) -> Tensor:
+    """x -> x + tanh(conv(x) + b) to the last bit that float32 gives."""
+    step = nn.functional.conv2d(stream, weight[:, :, None], bias, dilation=(1, dilation)).tanh_()
+    return stream[..., first : first + step.shape[-1]] + step
 
 
 class _WideStep(torch.autograd.Function):
@@ -157,7 +166,7 @@ class _WideStep(torch.autograd.Function):
     def forward(
         ctx: Any, stream: Tensor, weight: Tensor, bias: Tensor, dilation: int, first: int
     ) -> Tensor:
-        # tanh z = 2 sigmoid(2z) - 1, and torch's sigmoid takes a tenth of its tanh's time.
+        # tanh z = 2 sigmoid(2z) - 1, as in tanh() above; the weights carry the factors.
         doubled = 2 * weight[:, :, None]
         half = nn.functional.conv2d(stream, doubled, 2 * bias, dilation=(1, dilation)).sigmoid_()
         ctx.save_for_backward(stream, weight, half)
