@@ -19,7 +19,7 @@ MODELS = Path(__file__).parents[2] / "models"
 NAMES = ["ts9", "champ"]
 TEST_TAKE = (12342401, 13201483)  # frames of di.flac that no model has been trained or chosen on
 HISTORY_FRAMES = 2046
-ESR_LIMIT = {"ts9": 0.003, "champ": 0.03}
+ESR_LIMIT = {"ts9": 0.002, "champ": 0.02}
 
 
 def file_of(name: str, ending: str = "json") -> Path:
