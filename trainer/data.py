@@ -89,6 +89,7 @@ def load_pair(recipe: Recipe, ready: Recordings | None = None) -> Pair:
         )
     else:
         dry, wet, rate = ready.input, ready.target, ready.sample_rate_hz
+        config = _cut_splits(config, len(dry), recorded_frames(input_path))
     train, valid, test = divide(len(dry), config, target_path)
     for name, span in (("train", train), ("valid", valid), ("test", test)):
         if span is not None:
@@ -100,6 +101,31 @@ def load_pair(recipe: Recipe, ready: Recordings | None = None) -> Pair:
     warnings = tuple(w for p, s in looked if (w := clipping(s, p)))
     doctor = ready.doctor if ready else None
     return Pair(dry, wet, rate, train, valid, test, hashes, warnings, doctor)
+
+
+def recorded_frames(path: Path) -> int:
+    """Length of a sound file; raises: DataError."""
+    try:
+        return int(soundfile.info(path).frames)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def cut_span(span: Frames, length: int, recorded: int) -> Frames:
+    """A span of the file, less what the doctor took from the file's end; others as they are.
+
+    length, recorded: frames of the repaired pair and of the input's file
+    """
+    return (span[0], length) if span[0] < length < span[1] <= recorded else span
+
+
+def _cut_splits(config: DataConfig, length: int, recorded: int) -> DataConfig:
+    def cut(span: Frames | None) -> Frames | None:
+        return span and cut_span(span, length, recorded)
+
+    return dataclasses.replace(
+        config, train=cut(config.train), valid=cut(config.valid), test=cut(config.test)
+    )
 
 
 def read_pair(
@@ -137,10 +163,14 @@ def read_recording(path: Path) -> tuple[NDArray[np.float32], int]:
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as WAV, FLAC or AIFF: {error}") from error
+        raise _unreadable(path, error) from error
     if len(samples) == 0:
         raise DataError(f"{path}: found 0 frames, expected a recording")
     return samples, int(rate)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: cannot be read as WAV, FLAC or AIFF: {error}")
 
 
 def read_mono(path: Path) -> tuple[Tensor, int]:

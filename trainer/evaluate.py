@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from trainer.data import Recordings, read_pair
+from trainer.data import Recordings, cut_span, read_pair, recorded_frames
 from trainer.errors import DataError
 from trainer.export import read_any_model
 from trainer.losses import esr
@@ -58,6 +58,8 @@ def evaluate(
             f"{model_path}; resample the recording"
         )
     stop = len(dry) if end is None else end
+    if treated is not None:
+        start, stop = cut_span((start, stop), len(dry), recorded_frames(input_path))
     _check_span(wet, start, stop, target_path)
     target = wet[start:stop].double()
     predicted = reference_forward(model.net, dry, start, stop)

@@ -22,7 +22,6 @@ import torch
 from trainer.checkpoint import load_checkpoint
 
 TRAIN, VALID, TEST = (0, 11633784), (11633784, 12342401), (12342401, 13201483)
-CELESTION_LAG_FRAMES = 61  # the doctor removes it, and with it as many frames of the end
 OCTAVES = [2**n for n in range(12)]
 # A valve amp wants the layers, a cabinet the field.
 DEEP = ("--model.channels", "16", "--model.dilations", str(2 * OCTAVES[:10]))
@@ -65,8 +64,7 @@ class Reached:
 
 def train(row: Row, data: Path, folder: Path, seed: int = 0) -> Reached:
     """Run `ampd-train train` as a process; its run and its models go into the folder."""
-    end = TEST[1] - (CELESTION_LAG_FRAMES if "celestion" in row.target else 0)
-    spans = {"train": TRAIN, "valid": VALID, "test": (TEST[0], end)}
+    spans = {"train": TRAIN, "valid": VALID, "test": TEST}
     options = {
         "data.input": "di.flac",
         "data.target": f"{row.target}.flac",

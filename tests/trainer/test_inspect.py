@@ -87,6 +87,23 @@ def test_train_says_what_the_doctor_repaired_and_trains_on_it(
     assert (tmp_path / "best_model.pt").is_file()
 
 
+def test_split_to_the_end_of_the_file_is_cut_with_what_the_doctor_takes_off(
+    sick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = 6 * RATE_HZ
+    splits = ["--data.train=[0, 200000]", "--data.valid=[200000, 250000]"]
+    words = ["train", "realtime", *TINY, *folders(sick, tmp_path), *splits]
+    assert main([*words, f"--data.test=[250000, {frames}]"]) == 0
+    assert "TEST ESR" in capsys.readouterr().out
+    assert main([*words, f"--data.test=[250000, {frames + 1}]"]) == 3
+    assert "data.test: found [250000, 288001]" in capsys.readouterr().err
+    model, dry, wet = (
+        str(p) for p in (tmp_path / "models/model.json", sick / "dry.wav", sick / "wet.wav")
+    )
+    assert main(["evaluate", model, dry, wet, "--end", str(frames)]) == 0
+    assert main(["evaluate", model, dry, wet, "--end", str(frames + 1)]) == 3
+
+
 def test_no_doctor_takes_the_files_as_they_are(
     sick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
