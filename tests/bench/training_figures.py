@@ -4,7 +4,7 @@
 
 FOLDER holds di.flac, champ.flac, ts9.flac and ts9_bigchump_celestion.flac, of 13,201,483 frames
 each.  Every row is one `ampd-train train` on one thread: weights chosen on VALID, then measured
-once on TEST.  All rows together take 22 CPU minutes.
+once on TEST.  All rows together take 32 CPU minutes.
 """
 
 import argparse
@@ -46,6 +46,7 @@ ROWS = {
     "champ-nano-60s": Row("champ", "nano", 60, 841, valid=0.016, test=0.033),
     "ts9-nano-25s": Row("ts9", "nano", 25, 841, test=0.0026),
     "champ-10min": Row("champ", "realtime", 600, 16_000, test=0.012, overrides=DEEP),
+    "champ-a1-10min": Row("champ", "a1-standard", 600, 16_000, test=0.012),
     "celestion-10min": Row(
         "ts9_bigchump_celestion", "realtime", 600, 10_000, test=0.008, overrides=LONG
     ),
