@@ -79,9 +79,9 @@ class TrainingConfig:
     target_esr: float = setting(0.0, "a VALID ESR that ends the run; 0: none", 0)
     batch_size: int = setting(4, "crops of a step", 1)
     segment_frames: int = setting(2048, "output frames of a crop; history comes on top", 1)
-    muon_learning_rate: float = setting(0.02, "of the hidden matrices", 0, 10)
+    muon_learning_rate: float = setting(0.01, "of the hidden matrices", 0, 10)
     adam_learning_rate: float = setting(0.005, "of everything else", 0, 10)
-    weight_decay: float = setting(0.002, "share of each weight that a full step takes off", 0, 0.1)
+    weight_decay: float = setting(0.001, "share of each weight that a full step takes off", 0, 0.1)
     warm_up_share: float = setting(0.05, "of the budget; then a cosine down to 1 %", 0, 0.9)
     gradient_clip: float = setting(1.0, "largest norm of a gradient", 1e-9)
     average_decay: float = setting(
