@@ -22,9 +22,6 @@ from trainer.doctor.finding import STOPS, Finding
 
 SECONDS = 40
 OWN_LAG = {"ts9": 0.0, "champ": 0.0, "ts9_bigchump_celestion": 61.0}
-# The answer of a loudspeaker rises over ten frames: its beginning is a whole frame, the first
-# above -30 dB, and half a sample more or less does not show in it.
-SOFT_ONSET = {"ts9_bigchump_celestion": 0.5}
 CLEAN = "nothing"
 
 
@@ -56,7 +53,7 @@ def disagreement(found: tuple[Finding, ...], fault: Fault | None, capture: str) 
         return ""
     size, within = fault.size, max(fault.within, 1e-6 * abs(fault.size))
     if fault.code == "lag":
-        size, within = size + own_lag, max(within, SOFT_ONSET.get(capture, 0.0))
+        size += own_lag
     if fault.code in ("tail", "cut"):
         within += own_lag / RATE_HZ
     off = sizes[fault.code] - size

@@ -1,6 +1,7 @@
 """`ampd-train inspect`, and what `train` does with the doctor."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import soundfile
@@ -10,10 +11,10 @@ from trainer.architectures import build_network
 from trainer.data import Recordings, recording_paths
 from trainer.doctor.examine import Diagnosis, examine
 from trainer.doctor.report import as_json, as_lines, as_text
-from trainer.doctor.treatment import repaired
+from trainer.doctor.treatment import examine_recipe, repaired
 from trainer.errors import DataError
 from trainer.files import prepare_folder, replace_file
-from trainer.recipe import Frames, Recipe, load_recipe
+from trainer.recipe import Recipe, load_recipe
 
 NAME = "inspect"
 HELP = "what is wrong with two recordings, before training"
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """3 where a finding stops training, else 0."""
     recipe = load_recipe(options.recipe) if options.recipe else None
-    field = None if recipe is None else _field_frames(recipe)
+    field = None if recipe is None else build_network(recipe.model).receptive_field_frames
     diagnosis = examine(options.input, options.target, field_frames=field)
     print(as_json(diagnosis) if options.json else as_text(diagnosis))
     if diagnosis.recordings is None:
@@ -55,23 +56,19 @@ def treat(recipe: Recipe, console: Console) -> Recordings:
 
     raises: DataError where a finding stops training
     """
-    field = _field_frames(recipe)
-    data = recipe.data
-    return treat_pair(recording_paths(recipe), console, data.delay_frames, field, data.train)
+    return _treated(recording_paths(recipe), console, lambda: examine_recipe(recipe))
 
 
-def treat_pair(
-    paths: tuple[Path, Path],
-    console: Console,
-    delay_frames: int,
-    field_frames: int | None = None,
-    train: Frames | None = None,
-) -> Recordings:
+def treat_pair(paths: tuple[Path, Path], console: Console, delay_frames: int) -> Recordings:
     """The same for a pair of files, (input, target)."""
+    return _treated(paths, console, lambda: examine(*paths, delay_frames=delay_frames))
+
+
+def _treated(
+    paths: tuple[Path, Path], console: Console, look: Callable[[], Diagnosis]
+) -> Recordings:
     with console.status("the doctor looks at the recordings"):
-        diagnosis = examine(
-            *paths, delay_frames=delay_frames, field_frames=field_frames, train=train
-        )
+        diagnosis = look()
     recordings = repaired(diagnosis, paths)
     _say(diagnosis, console)
     return recordings
@@ -80,10 +77,6 @@ def treat_pair(
 def _say(diagnosis: Diagnosis, console: Console) -> None:
     for line in as_lines(diagnosis):
         console.print(f"doctor: {line}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _field_frames(recipe: Recipe) -> int:
-    return build_network(recipe.model).receptive_field_frames
 
 
 def _write_pair(pair: Recordings, folder: Path, quiet: bool) -> None:
