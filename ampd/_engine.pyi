@@ -46,13 +46,23 @@ class ModelInfo:
     weight_count: int
     mac_per_sample: int
     loudness_db: float | None  # what the file's metadata claims: RMS in dB of full scale
+    input_level_dbu: float | None  # of the capture: dBu RMS of a 1 kHz sine that is 0 dBFS peak
+    output_level_dbu: float | None
     has_quality: bool  # the net comes in several sizes
     warnings: list[str]
 
 @final
+class Impulse:
+    """A cabinet's answer to a click: channels (1 or 2, frames). name is its file, for errors."""
+
+    def __init__(self, name: str, sample_rate_hz: int, channels: NDArray[np.float32]) -> None: ...
+
+@final
 class BlockSpec:
     """One block of a rig, as plain values. kind "amp" needs model (a path), or family: for 2 to 8
-    rising positions of the param "knob" the path of the model that plays there."""
+    rising positions of the param "knob" the path of the model that plays there. A cab without
+    impulse is the built-in speaker. beside names the block before it: both hear the same and are
+    blended."""
 
     def __init__(
         self,
@@ -61,6 +71,49 @@ class BlockSpec:
         values: dict[str, float],
         model: str = "",
         family: Sequence[tuple[float, str]] = (),
+        impulse: Impulse | None = None,
+        beside: str = "",
+    ) -> None: ...
+
+@final
+class BindingSpec:
+    """One controller and what it moves: a param, a global or an action (ampd.midi names them).
+
+    channel 1..16, 0 any; mode and curve as in ampd.midi; low, high: None is the end of the param's
+    own range; own: of the rig itself, which must have the param, and whose controller no global
+    binding hears then. Raises ValueError.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        control: int,
+        channel: int = 0,
+        mode: str = "absolute",
+        curve: str = "linear",
+        low: float | None = None,
+        high: float | None = None,
+        leds: Sequence[int] = (),
+        own: bool = False,
+    ) -> None: ...
+
+@final
+class RigSpec:
+    """A rig as plain values. values: "input/gain_db", "output/gain_db", "mix"; snapshots: up to 8,
+    by path, laid over the values; morph: the two between which the param "morph" goes, 0 the rig
+    itself; trims: gains in front and behind that are no knobs; on_load: MIDI messages of 1 to 3
+    bytes, sent when the rig comes in."""
+
+    def __init__(
+        self,
+        values: dict[str, float] = ...,
+        blocks: Sequence[BlockSpec] = ...,
+        snapshots: Sequence[dict[str, float]] = ...,
+        morph: tuple[int, int] = (0, 0),
+        input_trim_db: float = 0.0,
+        output_trim_db: float = 0.0,
+        bindings: Sequence[BindingSpec] = ...,
+        on_load: Sequence[bytes] = ...,
     ) -> None: ...
 
 @final
@@ -73,6 +126,16 @@ class ChainInfo:
     latency_frames: int
     memory_frames: int
     memory_bytes: int
+    cost_ns: float  # of a frame, thread CPU time, the least of a few runs
+
+@final
+class Pitch:
+    """What a tuner shows; hz 0: no single note is heard."""
+
+    hz: float
+    cents: float  # from note, -50 to 50
+    note: int  # MIDI number
+    clarity: float  # 0 to 1
 
 @final
 class Fact:
@@ -85,6 +148,12 @@ class Fact:
               "refused"  the command id found no such chain playing (slot, index)
               "fault"    the chain in `slot` gave a non-finite sample and is dry until reselected
               "late"     a block took longer than its period: value = 1 engine, 0 the machine
+              "now"      reports were lost or a selection refused: wanted in `slot`, heard in
+                         `index`; all values follow
+              "program"  MIDI asked for program index % 128 of another bank, index // 128
+              "action"   a controller asked for another set: value = 1 the next, -1 the one before
+              "controller"  while learning: channel index // 128, controller index % 128, value
+    "audible" has value 1 where the change is a duck.
     frame     engine frame at which it took effect
     id        the command's id; 0 where MIDI or the engine itself caused it
     """
@@ -108,7 +177,7 @@ class Load:
     late_machine: int  # blocks late while the thread did not run, since start
 
 SLOT_COUNT: int  # 132: programs 0..127, then scratch slots for rigs outside the bank
-GLOBALS: list[ParamInfo]  # index 0 "bypass", 1 "mute"
+GLOBALS: list[ParamInfo]  # of the whole rack; their paths: bypass, mute, tuner ... tempo_bpm
 
 @final
 class Engine:
@@ -117,6 +186,7 @@ class Engine:
     threaded False: no warm thread; service() runs between offline blocks (deterministic).
     safety False: the output is taken before the safety stage (tests).
     isa: "auto" | "scalar" | "generic" | "neon" | "avx2" | "avx512"
+    budget: the share of a core that two chains may take in a crossfade; beyond it, a duck
     """
 
     def __init__(
@@ -125,6 +195,7 @@ class Engine:
         threaded: bool = True,
         safety: bool = True,
         isa: str = "auto",
+        budget: float = 0.7,
     ) -> None: ...
     @property
     def sample_rate_hz(self) -> int: ...
@@ -133,19 +204,32 @@ class Engine:
     @property
     def frame(self) -> int:
         """Frames processed so far. Any thread."""
-    def install(
-        self, slot: int, values: dict[str, float], blocks: Sequence[BlockSpec]
-    ) -> ChainInfo:
-        """Build a chain and park it in `slot`; what plays goes on. values: "input/gain_db",
-        "output/gain_db", "mix". Raises LoadError (nothing has changed then)."""
+    def install(self, slot: int, rig: RigSpec) -> ChainInfo:
+        """Build a chain and park it in `slot`; what plays goes on. Raises LoadError (nothing has
+        changed then)."""
     def remove(self, slot: int) -> None: ...
     def select(self, slot: int, fresh: bool = False) -> int:
         """Switch to `slot` and return the command id. If it already plays, its values ramp back
         to the rig's own, unless fresh: then the chain parked there by install replaces it."""
     def set_param(self, slot: int, index: int, value: float) -> int: ...
     def set_global(self, index: int, value: float) -> int: ...
-    def set_programs(self, slots: Sequence[int]) -> None:
-        """MIDI program n selects slots[n]; -1: no rig. 0 to 128 entries."""
+    def tap(self) -> int:
+        """One tap of the tempo; the answer is "changed" of tempo_bpm."""
+    def panic(self) -> int:
+        """The dry guitar at once; the answer is "changed" of bypass."""
+    def set_programs(self, slots: Sequence[int], bank: int = 0) -> None:
+        """MIDI program n of `bank` selects slots[n]; -1: no rig. 0 to 128 entries."""
+    def set_bindings(self, bindings: Sequence[BindingSpec]) -> bool:
+        """The controllers of the whole rack, in place of those before; those of params are left
+        out, a rig has its own. False where the queue has no room now."""
+    def set_feedback(self, on: bool) -> None:
+        """Whether values go back to the controllers. Any thread."""
+    def refresh_controllers(self) -> int:
+        """Tell the controllers all values again."""
+    def learn(self, on: bool) -> None:
+        """While on, a controller does nothing but become a Fact. Any thread."""
+    def pitch(self, reference_hz: float = 440.0) -> Pitch:
+        """The note of the last tenth of a second of input. Any thread, one at a time."""
     def facts(self) -> list[Fact]:
         """All facts since the last call. Control thread."""
     def facts_fd(self) -> int:
@@ -157,9 +241,11 @@ class Engine:
         signal: NDArray[np.float32],
         block_frames: int = 64,
         midi: Sequence[tuple[int, bytes]] = (),
+        midi_out: list[tuple[int, bytes]] | None = None,
     ) -> NDArray[np.float32]:
-        """Offline host: (frames,) in, (2, frames) out. midi: (frame, message) in frame order.
-        Only while no JackHost is active on this engine."""
+        """Offline host: (frames,) in, (2, frames) out. midi: (frame, message) in frame order;
+        midi_out: what the engine sends is put behind what it holds, likewise. Only while no
+        JackHost is active on this engine."""
     def service(self) -> None:
         """One round of the warm thread's work, for threaded=False between calls of process."""
 

@@ -1,33 +1,30 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <memory>
 #include <span>
+#include <utility>
 
 #include "blocks/safety.hpp"
-#include "chain.hpp"
-#include "mailbox.hpp"
+#include "deck.hpp"
+#include "foot.hpp"
+#include "lines.hpp"
 
 namespace amp {
 
-/// MIDI programs 0..127 address the slots of the current bank; a few more hold rigs outside it.
-inline constexpr int kProgramCount = 128;
-inline constexpr int kSlotCount = 132;
-
-/// Values that belong to the whole rack and outlive a switch of rigs.
-enum Global { kBypass, kMute, kGlobalCount };
+/// Values that belong to the whole rack and outlive a change of rigs.
+enum Global { kBypass, kMute, kTuner, kTunerMutes, kTunerReference, kMaster, kTempo, kGlobalCount };
 inline constexpr std::array<ParamInfo, kGlobalCount> kGlobals{
     ParamInfo{"bypass", "", 0, 1, 0, Taper::kToggle, "1: the dry guitar, whatever the rig"},
     ParamInfo{"mute", "", 0, 1, 0, Taper::kToggle, "1: silence"},
+    ParamInfo{"tuner", "", 0, 1, 0, Taper::kToggle, "1: the tuner listens"},
+    ParamInfo{"tuner_mutes", "", 0, 1, 1, Taper::kToggle, "1: silence while the tuner listens"},
+    ParamInfo{"tuner_reference_hz", "Hz", 430, 450, 440, Taper::kLinear, "what A4 is"},
+    ParamInfo{"master_db", "dB", -90, 12, 0, Taper::kLinear, "level of everything; -90 is silence"},
+    ParamInfo{"tempo_bpm", "BPM", 30, 300, 120, Taper::kLinear, "what echoes in beats follow"},
 };
 
-/// One short MIDI message at its frame of the block.
-struct MidiEvent {
-  int frame = 0;
-  int size = 0;
-  std::array<uint8_t, 3> data{};
-};
+/// The most MIDI messages that one callback sends.
+inline constexpr int kMostMidiOut = 64;
 
 /// What a host hands over in one callback.
 struct Callback {
@@ -35,130 +32,86 @@ struct Callback {
   float* left = nullptr;      ///< must not overlap `in`
   float* right = nullptr;
   int frames = 0;                   ///< any number >= 1
-  std::span<const MidiEvent> midi;  ///< in frame order
-  int echoed_program = -1;          ///< out: to be sent as a program change, or -1
-};
-
-/// The last seconds of input, written by the audio thread and read by the warm thread while it is
-/// written: samples are relaxed atomics, and the reader checks afterwards that it was not
-/// overtaken.
-class History {
- public:
-  static constexpr int64_t kFrames = int64_t{1} << 18;
-
-  History() : samples_(std::make_unique<std::atomic<float>[]>(kFrames)) {}
-
-  /// Thread: audio.
-  void write(const float* in, int frames) noexcept AMP_RT {
-    const int64_t at = written_.load(std::memory_order_relaxed);
-    for (int i = 0; i < frames; ++i) slot(at + i).store(in[i], std::memory_order_relaxed);
-    written_.store(at + frames, std::memory_order_release);
-  }
-  /// Frames from `position` on, which must have been written. Thread: any.
-  void read(int64_t position, float* out, int frames) const noexcept AMP_RT {
-    for (int i = 0; i < frames; ++i) out[i] = slot(position + i).load(std::memory_order_relaxed);
-  }
-  /// Frames written since the start: the engine's clock. Thread: any.
-  [[nodiscard]] int64_t written() const noexcept AMP_RT {
-    return written_.load(std::memory_order_acquire);
-  }
-
- private:
-  [[nodiscard]] std::atomic<float>& slot(int64_t position) const noexcept AMP_RT {
-    return samples_[static_cast<size_t>(position & (kFrames - 1))];
-  }
-  std::unique_ptr<std::atomic<float>[]> samples_;
-  std::atomic<int64_t> written_{0};
-};
-
-/// How long callbacks took, as shares of their period, counted in steps of 1/400.
-struct LoadCounts {
-  static constexpr int kSteps = 600;
-  std::array<std::atomic<uint32_t>, kSteps> steps{};
-  std::atomic<uint32_t> highest_permille{0};
-};
-
-/// Every queue and number that the audio thread shares with others, and nothing else.
-struct Lines {
-  Mailbox<Command, 1024> commands;   ///< control -> audio
-  Mailbox<Fact, 4096> facts;         ///< audio -> control
-  Mailbox<Request, 64> requests;     ///< audio -> warm
-  Mailbox<Retired, 64> retired;      ///< audio -> warm; each chain in it came as a delivery
-  Mailbox<Delivery, 16> deliveries;  ///< warm -> audio
-  Mailbox<LateBlock, 64> late;       ///< audio -> warm
-  std::array<std::atomic<int16_t>, kProgramCount> programs;  ///< MIDI program -> slot, -1 none
-  History history;
-  LoadCounts load;
-
-  Lines() {
-    for (auto& slot : programs) slot = -1;
-  }
+  std::span<const MidiEvent> midi;  ///< whole channel messages in frame order
+  int midi_out_count = 0;           ///< out: how many of midi_out are to be sent
+  std::array<MidiEvent, kMostMidiOut> midi_out{};
 };
 
 /// All that the audio thread may touch. Everything else reaches it through Lines.
 /// Built by control before the host starts; then every call is the audio thread's.
 class Audio {
  public:
-  Audio(Lines& lines, int sample_rate_hz, bool with_safety);
+  Audio(Lines& lines, int sample_rate_hz, bool with_safety, float budget);
 
   /// Run one callback: commands, deliveries, then the frames, cut at MIDI events and into blocks
   /// of kMaxFrames. Thread: audio.
   void process(Callback& callback) noexcept AMP_RT;
 
   /// The chains it holds, for their owner to free when no host runs. Thread: control.
-  [[nodiscard]] std::array<Chain*, 2> held() const { return {current_.chain, next_.chain}; }
+  [[nodiscard]] std::array<Chain*, 2> held() const { return deck_.held(); }
 
  private:
-  struct Playing {
-    Chain* chain = nullptr;
-    int slot = -1;
+  /// What was asked of a rig that is still being warmed.
+  struct Deferred {
+    bool is_midi = false;
+    Command command;
+    MidiEvent event;
   };
-  enum class Switch : uint8_t { kNone, kCatchingUp, kFading };
 
-  void take_commands(Callback& callback) noexcept AMP_RT;
-  void take_command(const Command& command, Callback& callback) noexcept AMP_RT;
-  void set_param(const Command& command) noexcept AMP_RT;
-  void take_deliveries() noexcept AMP_RT;
+  void take_command(const Command& command) noexcept AMP_RT;
   void take_midi(const MidiEvent& event) noexcept AMP_RT;
-  void select(int slot, bool fresh, uint32_t id) noexcept AMP_RT;
-  void request() noexcept AMP_RT;
-  void catch_up() noexcept AMP_RT;
-  void start_fade() noexcept AMP_RT;
-  void finish_fade() noexcept AMP_RT;
+  void take_controller(const MidiEvent& event) noexcept AMP_RT;
+  void turn_controller(const MidiEvent& event, const Bound& chain, bool replayed) noexcept AMP_RT;
+  void act(const Binding& binding, float value) noexcept AMP_RT;
+  void do_action(MidiAction action, int index, float value) noexcept AMP_RT;
+  void ask_for_set(MidiAction action, float direction) noexcept AMP_RT;
+  void choose_snapshot_at(int value) noexcept AMP_RT;
+  void step_snapshot(int direction) noexcept AMP_RT;
+  void choose_snapshot(int number) noexcept AMP_RT;
+  void program_change(int program) noexcept AMP_RT;
+  void step(int direction) noexcept AMP_RT;
+  void select(int slot, bool fresh, uint32_t id, bool echo) noexcept AMP_RT;
+  void set_param(const Command& command) noexcept AMP_RT;
+  void set_chain(Chain& chain, int index, float value, uint32_t id) noexcept AMP_RT;
+  void set_global(int index, float value, uint32_t id) noexcept AMP_RT;
+  void tap(uint32_t id) noexcept AMP_RT;
+  void panic(uint32_t id) noexcept AMP_RT;
+  void answer_ask() noexcept AMP_RT;
+  void defer(const Deferred& what) noexcept AMP_RT;
+  void forget_deferred() noexcept AMP_RT;
+  void refuse(const Command& command) noexcept AMP_RT;
+  void replay() noexcept AMP_RT;
+  void look_at_deck() noexcept AMP_RT;
+  [[nodiscard]] Bound bound() noexcept AMP_RT;
+  [[nodiscard]] float now(const Binding& binding) noexcept AMP_RT;
+  void note(Binding::Target target, int index) noexcept AMP_RT;
+  void refresh() noexcept AMP_RT;
+  void send(Callback& callback, int at, int frames) noexcept AMP_RT;
   void run(const float* in, float* left, float* right, int frames) noexcept AMP_RT;
-  void run_chains(const float* in, float* left, float* right, int frames) noexcept AMP_RT;
   void apply_globals(float* left, float* right, int frames) noexcept AMP_RT;
-  void note_fault(const Playing& playing) noexcept AMP_RT;
-  void retire(Playing& playing) noexcept AMP_RT;
   void measure(int64_t begin_ns, int frames) noexcept AMP_RT;
-  void report(Fact::Kind kind, int slot, uint32_t id, int index = 0,
-              float value = 0) noexcept AMP_RT;
+  [[nodiscard]] bool holds() const noexcept AMP_RT;
   [[nodiscard]] int64_t frame() const noexcept AMP_RT { return lines_.history.written(); }
 
   Lines& lines_;
   int sample_rate_hz_;
   bool with_safety_;
-  int fade_frames_;
-  Playing current_;
-  Playing next_;
-  Switch switch_ = Switch::kNone;
-  int wanted_slot_ = -1;  ///< the last selection wins
-  uint32_t wanted_id_ = 0;
-  bool pending_ = false;    ///< the wanted chain is not here yet
-  bool requested_ = false;  ///< and the warm thread was asked for it
-  uint32_t serial_ = 0;
-  int64_t next_position_ = 0;  ///< what next_ has heard
-  int64_t catch_up_budget_ = 0;
-  int fade_at_ = 0;
-  std::array<Command, 64> deferred_{};  ///< params asked of a chain that is being warmed
+  Deck deck_;
+  Foot foot_;
+  int bank_msb_ = -1;  ///< latched until the next program change, -1 not sent
+  int bank_lsb_ = -1;
+  int64_t hold_until_ = 0;  ///< control is fetching another bank: what is asked is meant for it
+  std::array<Deferred, 256> deferred_{};
   int deferred_count_ = 0;
-  std::array<bool, 2> fault_reported_{};
+  std::array<float, kGlobalCount> globals_{};
+  std::array<int64_t, 4> taps_{};  ///< frames of the last taps, newest first
+  int tap_count_ = 0;
   Ceiling ceiling_;
-  std::array<dsp::Ramp, kGlobalCount> globals_;
-  std::vector<float> fade_in_;  ///< share of the new chain, per frame of the fade
+  dsp::Ramp bypass_;
+  dsp::Ramp mute_;
+  dsp::Ramp master_;
   alignas(64) std::array<float, kMaxFrames> in_{};
   alignas(64) std::array<float, kMaxFrames> dry_{};
-  alignas(64) std::array<std::array<float, kMaxFrames>, 3> next_out_{};
 };
 
 }  // namespace amp

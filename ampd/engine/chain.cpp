@@ -1,149 +1,129 @@
 #include "chain.hpp"
 
 #include <algorithm>
-#include <numeric>
-#include <set>
 
 namespace amp {
 namespace {
 
-constexpr std::array kInput{
-    ParamInfo{"gain_db", "dB", -40, 40, 0, Taper::kLinear, "level of the guitar into the rig"},
-};
-constexpr std::array kWhole{
-    ParamInfo{"mix", "", 0, 1, 1, Taper::kLinear, "0 the dry guitar, 1 the rig"},
-};
-constexpr std::array kOutput{
-    ParamInfo{"gain_db", "dB", -60, 24, 0, Taper::kLinear, "level of the rig"},
-};
-
-std::string plain(float value) {
-  std::string text = std::to_string(value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text;
-}
-
-std::map<std::string, float> below(const std::map<std::string, float>& values,
-                                   const std::string& place) {
-  std::map<std::string, float> found;
-  for (const auto& [path, value] : values)
-    if (path.starts_with(place + "/")) found[path.substr(place.size() + 1)] = value;
-  return found;
-}
-
-void check_places(const std::map<std::string, float>& values) {
-  for (const auto& [path, value] : values)
-    if (path != "mix" && !path.starts_with("input/") && !path.starts_with("output/"))
-      throw nn::LoadError(path + " is not a param of a rig; expected input, mix or output.");
-}
+/// A tail that stays 100 dB under full scale is over.
+constexpr float kQuiet = 1e-5F;
 
 }  // namespace
-
-Chain::Chain(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa, bool block_dc)
-    : input_gain_(ramp_frames(sample_rate_hz), 1),
-      mix_(ramp_frames(sample_rate_hz), 1),
-      output_left_(ramp_frames(sample_rate_hz), 1),
-      output_right_(ramp_frames(sample_rate_hz), 1),
-      to_dry_(ramp_frames(sample_rate_hz), 1),
-      dc_{DcBlocker(sample_rate_hz), DcBlocker(sample_rate_hz)} {
-  check_places(rig.values);
-  add_params("input/", kInput, below(rig.values, "input"));
-  const auto mix = rig.values.find("mix");
-  add_params("", kWhole,
-             mix == rig.values.end() ? std::map<std::string, float>{}
-                                     : std::map<std::string, float>{*mix});
-  add_params("output/", kOutput, below(rig.values, "output"));
-  targets_.resize(kOwnCount, {nullptr, 0});
-  BuildContext context{.sample_rate_hz = sample_rate_hz, .isa = isa, .models = {}};
-  std::set<std::string> names;
-  for (const BlockSpec& spec : rig.blocks) {
-    if (!names.insert(spec.name).second)
-      throw nn::LoadError("chain has two blocks named \"" + spec.name +
-                          "\"; number the second one, as in \"amp2\".");
-    blocks_.push_back(make_block(spec, context));
-    Block& block = *blocks_.back();
-    add_params(spec.name + "/", block.params(), spec.values);
-    for (size_t p = 0; p < block.params().size(); ++p)
-      targets_.emplace_back(&block, static_cast<int>(p));
-    memory_frames_ += block.memory_frames() - (block.memory_frames() > 0 ? 1 : 0);
-    latency_frames_ += block.latency_frames();
-    grid_frames_ = std::lcm(grid_frames_, block.grid_frames());
-  }
-  models_ = std::move(context.models);
-  delay_.resize(static_cast<size_t>(latency_frames_));
-  block_dc_ = block_dc && !models_.empty();
-  learn_rest();
-}
-
-/// A model's offset is known before it plays, so that it does not thump when it comes in.
-void Chain::learn_rest() {
-  reset();
-  std::array<std::array<float, kMaxFrames>, 2> out{};
-  run_blocks({out[0].data(), out[1].data(), nullptr}, kMaxFrames);
-  if (is_sound(out[0].data(), kMaxFrames) && is_sound(out[1].data(), kMaxFrames))
-    rest_ = {out[0].back(), out[1].back()};
-  reset();
-}
-
-void Chain::add_params(const std::string& place, std::span<const ParamInfo> infos,
-                       const std::map<std::string, float>& values) {
-  std::string known;
-  for (const ParamInfo& info : infos) {
-    known += (known.empty() ? "" : ", ") + std::string(info.name);
-    const auto given = values.find(info.name);
-    const float value = given == values.end() ? info.default_value : given->second;
-    if (!(value >= info.minimum && value <= info.maximum))
-      throw nn::LoadError(place + info.name + " is " + plain(value) + ", expected " +
-                          plain(info.minimum) + " to " + plain(info.maximum) +
-                          (*info.unit ? std::string(" ") + info.unit : "") + ".");
-    params_.push_back({place + info.name, info});
-    initial_.push_back(value);
-  }
-  for (const auto& [name, value] : values)
-    if (std::none_of(infos.begin(), infos.end(), [&](const auto& i) { return name == i.name; }))
-      throw nn::LoadError(place + name + " is not a param; expected one of " + known + ".");
-}
-
-size_t Chain::memory_bytes() const {
-  size_t bytes = sizeof(Chain) + delay_.size() * sizeof(float);
-  for (const auto& block : blocks_) bytes += block->memory_bytes();
-  return bytes;
-}
 
 float Chain::set(int index, float value, bool jump) noexcept AMP_RT {
   const auto i = static_cast<size_t>(index);
   const ParamInfo& info = params_[i].info;
-  value = std::clamp(value, info.minimum, info.maximum);
-  const auto move = [jump](dsp::Ramp& ramp, float to) { jump ? ramp.jump(to) : ramp.to(to); };
-  switch (index) {
-    case kInputGain:
-      move(input_gain_, from_db(value));
+  values_[i] = std::clamp(value, info.minimum, info.maximum);
+  if (info.taper == Taper::kToggle) values_[i] = values_[i] >= 0.5F ? 1.0F : 0.0F;
+  changed_[i] = 1;
+  any_changed_ = true;
+  apply(i, jump);
+  return values_[i];
+}
+
+void Chain::apply(size_t index, bool jump) noexcept AMP_RT {
+  const Target& target = targets_[index];
+  const float value = values_[index];
+  jump = jump && !(target.in_tail && ringing());
+  switch (target.kind) {
+    case Target::Kind::kChain: {
+      const auto move = [jump](dsp::Ramp& ramp, float to) { jump ? ramp.jump(to) : ramp.to(to); };
+      if (target.param == kInputGain) move(input_gain_, input_trim_ * from_db(value));
+      if (target.param == kMix) move(mix_, value);
+      if (target.param == kOutputGain) {
+        move(output_left_, output_trim_ * from_db(value));
+        move(output_right_, output_trim_ * from_db(value));
+      }
       break;
-    case kMix:
-      move(mix_, value);
+    }
+    case Target::Kind::kBlock:
+      target.block->set(target.param, value, jump);
       break;
-    case kOutputGain:
-      move(output_left_, from_db(value));
-      move(output_right_, from_db(value));
+    case Target::Kind::kStage:
+      target.stage->set_own(target.param, value, jump);
+      jump ? dc_share_.jump(any_amp_open() ? 1 : 0) : dc_share_.to(any_amp_open() ? 1 : 0);
       break;
-    default:
-      targets_[i].first->set(targets_[i].second, value, jump);
+    case Target::Kind::kSnapshot: {
+      values_[index] = std::round(value);
+      const auto& scene = scenes_[static_cast<size_t>(values_[index])];
+      move_to(scene, scene, 0, jump);
+      break;
+    }
+    case Target::Kind::kMorph:
+      move_to(scenes_[morph_[0]], scenes_[morph_[1]], value, jump);
+      break;
   }
-  return value;
+}
+
+/// Between two scenes; what both have in common, a morph leaves as the player has set it.
+void Chain::move_to(const std::vector<float>& low, const std::vector<float>& high, float share,
+                    bool jump) noexcept AMP_RT {
+  const bool is_morph = &low != &high;
+  for (size_t i = 0; i < params_.size(); ++i) {
+    if (!is_plain(i)) continue;
+    if (is_morph && low[i] == high[i]) continue;
+    float value = low[i] + share * (high[i] - low[i]);
+    if (params_[i].info.taper == Taper::kToggle) value = share < 0.5F ? low[i] : high[i];
+    if (values_[i] != value) set(static_cast<int>(i), value, jump);
+  }
+}
+
+void Chain::set_tempo(float bpm, bool jump) noexcept AMP_RT {
+  for (size_t s = 0; s < stages_.size(); ++s)
+    stages_[s]->block().set_tempo(bpm, jump && !(s >= tail_at_ && ringing()));
 }
 
 void Chain::recall(bool jump) noexcept AMP_RT {
-  for (int i = 0; i < param_count(); ++i) set(i, initial_[static_cast<size_t>(i)], jump);
+  for (size_t i = 0; i < params_.size(); ++i) {
+    values_[i] = scenes_[0][i];
+    if (is_plain(i)) apply(i, jump);
+  }
 }
 
 void Chain::reset() noexcept AMP_RT {
-  recall(true);  // first: what a model in several sizes resets is the size that is wanted
-  for (const auto& block : blocks_) block->reset();
+  rewind(kAll);
+  enter();
+}
+
+void Chain::rewind(int64_t frames) noexcept AMP_RT {
+  // Values first: what a model in several sizes resets is the size that is wanted.
+  for (size_t i = 0; i < params_.size(); ++i) {
+    values_[i] = scenes_[0][i];
+    if (!targets_[i].in_tail && is_plain(i)) apply(i, true);
+  }
+  const bool own_tail = !ringing();  // else it belongs to the audio thread
+  for (size_t s = 0; s < (own_tail ? stages_.size() : tail_at_); ++s) stages_[s]->reset();
+  if (own_tail) tail_gain_.jump(1);
   std::fill(delay_.begin(), delay_.end(), 0.0F);
   for (size_t c = 0; c < dc_.size(); ++c) dc_[c].reset(rest_[c]);
   last_ = {};
   faulted_ = false;
+  // Where less is to be had than all blocks remember, those in front miss it, by whole grids.
+  const int64_t missing = std::max<int64_t>(0, memory_frames_ + latency_frames_ - frames);
+  heard_ = frames == kAll ? kAll : (missing + grid_frames_ - 1) / grid_frames_ * grid_frames_;
+}
+
+void Chain::enter() noexcept AMP_RT {
+  heard_ = kAll;
+  for (DcBlocker& dc : dc_) dc.settle();
+  for (size_t i = 0; i < params_.size(); ++i)
+    if (targets_[i].in_tail && is_plain(i)) apply(i, true);
+  tail_gain_.to(1);
+  finish_ringing();
+}
+
+bool Chain::leave() noexcept AMP_RT {
+  quiet_frames_ = 0;
+  pause_frames_ = 0;  // as the knobs stand now
+  for (size_t s = tail_at_; s < stages_.size(); ++s)
+    pause_frames_ += stages_[s]->block().pause_frames();
+  const bool rings = tail_at_ < stages_.size() && !faulted_;
+  ringing_.store(rings, std::memory_order_release);
+  return rings;
+}
+
+bool Chain::is_quiet() const noexcept AMP_RT {
+  return quiet_frames_ > pause_frames_ || (tail_gain_.target() == 0 && !tail_gain_.moving());
 }
 
 void Chain::delay_dry(const float* in, float* dry, int frames) noexcept AMP_RT {
@@ -158,32 +138,120 @@ void Chain::delay_dry(const float* in, float* dry, int frames) noexcept AMP_RT {
   }
 }
 
-void Chain::process(const float* in, const ChainOutput& out, int frames) noexcept AMP_RT {
+void Chain::warm(const float* in, int frames) noexcept AMP_RT {
+  std::array<std::array<float, kMaxFrames>, 2> out;
+  for (int at = 0; at < frames;) {
+    int64_t length = frames - at;
+    for (const int64_t start : starts_)
+      if (start > heard_) length = std::min(length, start - heard_);
+    if (dc_start_ > heard_) length = std::min(length, dc_start_ - heard_);
+    if (dc_start_ == heard_)
+      for (DcBlocker& dc : dc_) dc.learn();
+    delay_dry(in + at, out[1].data(), static_cast<int>(length));
+    run_head(in + at, out[0].data(), out[1].data(), static_cast<int>(length));
+    at += static_cast<int>(length);
+  }
+}
+
+void Chain::process(const float* in, const ChainOutput& out, int frames,
+                    const float* share) noexcept AMP_RT {
   delay_dry(in, out.dry, frames);
+  if (share != nullptr)
+    for (int i = 0; i < frames; ++i) out.dry[i] *= share[i];
   if (!faulted_) {
-    std::copy_n(in, frames, out.left);
-    input_gain_.scale(out.left, frames);
-    run_blocks(out, frames);
-    if (is_sound(out.left, frames) && is_sound(out.right, frames)) {
-      if (block_dc_) {
-        dc_[0].process(out.left, frames);
-        dc_[1].process(out.right, frames);
+    run_head(in, out.left, out.right, frames);
+    if (share != nullptr)
+      for (int i = 0; i < frames; ++i) {
+        out.left[i] *= share[i];
+        out.right[i] *= share[i];
       }
+    if (tail_at_ < stages_.size()) {
+      Signal signal{.channel = {out.left, out.right},
+                    .width = head_width_,
+                    .frames = frames,
+                    .clean = nullptr};
+      run_tail(signal);
+    }
+    if (!faulted_ && is_sound(out.left, frames) && is_sound(out.right, frames)) {
       blend(out.dry, out.left, out.right, frames);
       last_ = {out.left[frames - 1], out.right[frames - 1]};
       return;
     }
-    faulted_ = true;
-    to_dry_.jump(0);
-    to_dry_.to(1);
+    fault();
   }
   play_dry(out.dry, out.left, out.right, frames);
 }
 
-void Chain::run_blocks(const ChainOutput& out, int frames) noexcept AMP_RT {
-  Signal signal{.channel = {out.left, out.right}, .width = 1, .frames = frames};
-  for (const auto& block : blocks_) block->process(signal);
-  if (signal.width == 1) std::copy_n(out.left, frames, out.right);
+/// Both channels are filled, whatever the width.
+void Chain::run_head(const float* in, float* left, float* right, int frames) noexcept AMP_RT {
+  Signal signal{.channel = {left, right}, .width = 1, .frames = frames, .clean = in};
+  std::copy_n(in, frames, left);
+  input_gain_.scale(left, frames);
+  run_stages(signal, 0, tail_at_);
+  heard_ += frames;
+  if (signal.width == 1) std::copy_n(left, frames, right);
+  if (!is_sound(left, frames) || !is_sound(right, frames)) {
+    fault();
+    for (float* const side : {left, right}) std::fill_n(side, frames, 0.0F);  // not into the tail
+  } else if (block_dc_ && (starts_.empty() || heard_ > starts_.back())) {
+    take_dc_off(left, right, frames);
+  }
+}
+
+bool Chain::any_amp_open() const noexcept AMP_RT {
+  return std::any_of(amps_.begin(), amps_.end(), [](const Stage* amp) { return amp->is_open(); });
+}
+
+/// While no amp is heard what is known of their offset stays, for when one comes back.
+void Chain::take_dc_off(float* left, float* right, int frames) noexcept AMP_RT {
+  if (!dc_share_.moving() && dc_share_.target() == 1) {
+    dc_[0].process(left, frames);
+    dc_[1].process(right, frames);
+    return;
+  }
+  for (int i = 0; i < frames; ++i) {
+    const float share = dc_share_.next();
+    left[i] -= share * dc_[0].offset();
+    right[i] -= share * dc_[1].offset();
+  }
+}
+
+void Chain::run_stages(Signal& signal, size_t from, size_t to) noexcept AMP_RT {
+  for (size_t s = from; s < to; ++s)
+    if (s >= starts_.size() || heard_ >= starts_[s]) stages_[s]->process(signal);
+}
+
+void Chain::run_tail(Signal& signal) noexcept AMP_RT {
+  run_stages(signal, tail_at_, stages_.size());
+  float* const left = signal.channel[0];
+  float* const right = signal.channel[1];
+  if (signal.width == 1) std::copy_n(left, signal.frames, right);
+  if (!tail_gain_.moving() && tail_gain_.target() == 1) return;
+  for (int i = 0; i < signal.frames; ++i) {
+    const float gain = tail_gain_.next();
+    left[i] *= gain;
+    right[i] *= gain;
+  }
+}
+
+void Chain::ring(float* left, float* right, int frames) noexcept AMP_RT {
+  std::fill_n(left, frames, 0.0F);
+  std::fill_n(right, frames, 0.0F);
+  Signal signal{.channel = {left, right}, .width = head_width_, .frames = frames, .clean = nullptr};
+  run_tail(signal);
+  if (!is_sound(left, frames) || !is_sound(right, frames)) {
+    std::fill_n(left, frames, 0.0F);
+    std::fill_n(right, frames, 0.0F);
+    tail_gain_.jump(0);
+  }
+  float peak = 0;
+  for (int i = 0; i < frames; ++i) {
+    const float wet = mix_.next();
+    left[i] *= wet * output_left_.next();
+    right[i] *= wet * output_right_.next();
+    peak = std::max({peak, std::abs(left[i]), std::abs(right[i])});
+  }
+  quiet_frames_ = peak < kQuiet ? quiet_frames_ + frames : 0;
 }
 
 void Chain::blend(const float* dry, float* left, float* right, int frames) noexcept AMP_RT {
@@ -195,6 +263,12 @@ void Chain::blend(const float* dry, float* left, float* right, int frames) noexc
     }
   output_left_.scale(left, frames);
   output_right_.scale(right, frames);
+}
+
+void Chain::fault() noexcept AMP_RT {
+  faulted_ = true;
+  to_dry_.jump(0);
+  to_dry_.to(1);
 }
 
 /// From the last sound sample to the dry signal in one ramp, so that a fault does not click.

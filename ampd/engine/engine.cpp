@@ -16,7 +16,8 @@ Engine::Engine(int sample_rate_hz, const EngineOptions& options)
       options_(options),
       facts_fd_(options.threaded),
       load_before_(LoadCounts::kSteps),
-      audio_(lines_, sample_rate_hz, options.with_safety),
+      pitch_finder_(sample_rate_hz),
+      audio_(lines_, sample_rate_hz, options.with_safety, options.budget),
       warm_(lines_, options.threaded, facts_fd_.get()) {}
 
 Engine::~Engine() {
@@ -25,7 +26,9 @@ Engine::~Engine() {
 
 std::unique_ptr<Chain> Engine::build(const RigSpec& rig) const {
   const FtzGuard ftz;
-  return std::make_unique<Chain>(rig, sample_rate_hz_, options_.isa, options_.with_safety);
+  auto chain = std::make_unique<Chain>(rig, sample_rate_hz_, options_.isa, options_.with_safety);
+  chain->measure_cost();
+  return chain;
 }
 
 void Engine::park(int slot, std::unique_ptr<Chain> chain) {
@@ -53,17 +56,36 @@ uint32_t Engine::set_global(Global global, float value) {
   return send({.kind = Command::Kind::kGlobal, .index = global, .value = value});
 }
 
-void Engine::set_programs(const std::vector<int>& slots) {
+void Engine::set_programs(const std::vector<int>& slots, int bank) {
+  lines_.bank.store(bank, std::memory_order_relaxed);
   for (size_t p = 0; p < lines_.programs.size(); ++p)
     lines_.programs[p].store(static_cast<int16_t>(p < slots.size() ? slots[p] : -1),
                              std::memory_order_relaxed);
 }
 
+bool Engine::set_bindings(const std::vector<Binding>& bindings) {
+  bool sent = send({.kind = Command::Kind::kClearBindings}) != 0;
+  for (const Binding& binding : bindings)
+    sent = sent && send({.kind = Command::Kind::kBind, .binding = binding}) != 0;
+  return sent;
+}
+
+dsp::Pitch Engine::pitch(float reference_hz) {
+  std::vector<float> heard(static_cast<size_t>(pitch_finder_.window_frames()));
+  const int64_t from = frame() - pitch_finder_.window_frames();
+  if (from < 0) return {};
+  lines_.history.read(from, heard.data(), pitch_finder_.window_frames());
+  return pitch_finder_.find(heard.data(), reference_hz);
+}
+
 std::vector<Fact> Engine::facts() {
   std::vector<Fact> facts;
+  const bool lost = lines_.facts_lost.exchange(false, std::memory_order_relaxed);
   Fact fact;
   while (lines_.facts.pop(fact)) facts.push_back(fact);
   while (warm_.pop_fact(fact)) facts.push_back(fact);
+  if (lost && send({.kind = Command::Kind::kAsk}) == 0)
+    lines_.facts_lost.store(true, std::memory_order_relaxed);
   return facts;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "audio.hpp"
+#include "dsp/pitch.hpp"
 #include "warm.hpp"
 
 namespace amp {
@@ -22,6 +23,9 @@ struct EngineOptions {
   bool threaded = true;     ///< run a warm thread; else service() stands in for it
   bool with_safety = true;  ///< false: the output before the safety stage, for measurements
   dsp::Isa isa = dsp::Isa::kGeneric;
+  /// The share of a core that two chains may take together in a crossfade; beyond it a change of
+  /// rigs is a duck.
+  float budget = 0.7F;
 };
 
 /// An eventfd for its lifetime, or -1.
@@ -58,9 +62,22 @@ class Engine {
   /// Set a param of the chain that plays or is about to play in `slot`. Returns as select.
   uint32_t set_param(int slot, int index, float value);
   uint32_t set_global(Global global, float value);
-  /// MIDI program n selects slots[n], -1 none; at most kProgramCount.
-  void set_programs(const std::vector<int>& slots);
-  /// All facts since the last call, late blocks among them.
+  /// The tempo's tap, and: whatever hangs or howls, the dry guitar at once. Return as select.
+  uint32_t tap() { return send({.kind = Command::Kind::kTap}); }
+  uint32_t panic() { return send({.kind = Command::Kind::kPanic}); }
+  /// MIDI program n of bank `bank` selects slots[n], -1 none; at most kProgramCount.
+  void set_programs(const std::vector<int>& slots, int bank = 0);
+  /// The controllers of the whole rack, in place of those before; those of a rig are built into its
+  /// chain. False where the queue has no room for them now.
+  bool set_bindings(const std::vector<Binding>& bindings);
+  /// Tell the controllers all their values again. Returns as select.
+  uint32_t refresh_controllers() { return send({.kind = Command::Kind::kRefresh}); }
+  /// Whether values go back to the controllers.
+  void set_feedback(bool on) { lines_.feedback = on; }
+  /// While on, a controller that moves does nothing but become a fact.
+  void learn(bool on) { lines_.learning = on; }
+  /// All facts since the last call, late blocks among them. Where some were lost, how things stand
+  /// is asked for and follows.
   std::vector<Fact> facts();
   /// Readable when facts wait; -1 unless threaded.
   [[nodiscard]] int facts_fd() const { return facts_fd_.get(); }
@@ -68,14 +85,18 @@ class Engine {
 
   /// Work of the warm thread where there is none. Thread: the only one.
   void service() { warm_.round(); }
-  /// A host starts or ends: the thread that will call process. Thread: supervisor.
-  void attach(pthread_t audio_thread) { warm_.attach(audio_thread); }
+  /// A host starts or ends: the thread that will call process, and its real-time priority, not
+  /// above 0 where it has none. Thread: supervisor.
+  void attach(pthread_t audio_thread, int priority) { warm_.attach(audio_thread, priority); }
   void detach() { warm_.detach(); }
 
   [[nodiscard]] int sample_rate_hz() const { return sample_rate_hz_; }
   [[nodiscard]] dsp::Isa isa() const { return options_.isa; }
   /// Frames played since the start. Thread: any.
   [[nodiscard]] int64_t frame() const { return lines_.history.written(); }
+
+  /// The note that the last tenth of a second of the guitar is. Thread: any, one at a time.
+  dsp::Pitch pitch(float reference_hz);
 
   // ---- audio half: the host's callback -------------------------------------------------------
 
@@ -89,6 +110,7 @@ class Engine {
   EventFd facts_fd_;
   uint32_t last_id_ = 0;
   std::vector<uint32_t> load_before_;
+  dsp::PitchFinder pitch_finder_;
   Lines lines_;
   Audio audio_;
   Warm warm_;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <jack/jack.h>
 #include <jack/midiport.h>
+#include <jack/thread.h>
 #include <pthread.h>
 
 #include <utility>
@@ -28,6 +29,7 @@ namespace {
   X(get_sample_rate)           \
   X(get_buffer_size)           \
   X(is_realtime)               \
+  X(client_real_time_priority) \
   X(port_register)             \
   X(port_get_buffer)           \
   X(recompute_total_latencies) \
@@ -104,7 +106,8 @@ std::vector<std::string> take_names(const char** names) {
   return taken;
 }
 
-constexpr size_t kMostEvents = 256;
+/// More than a cable at ten times its speed brings in a period of 8192 frames.
+constexpr size_t kMostEvents = 4096;
 
 }  // namespace
 
@@ -123,8 +126,11 @@ struct JackHost::Callbacks {
     return 0;
   }
 
+  /// The thread itself is made real-time only behind this call.
   static void thread_init(void* self) {
-    if (host(self).engine_ != nullptr) host(self).engine_->attach(pthread_self());
+    const JackHost& h = host(self);
+    if (h.engine_ == nullptr) return;
+    h.engine_->attach(pthread_self(), jack().client_real_time_priority(as_client(h.client_)));
   }
 
   static void shutdown(void* self) { host(self).lost_ = true; }
@@ -148,7 +154,7 @@ struct JackHost::Callbacks {
   }
 };
 
-JackHost::JackHost() = default;
+JackHost::JackHost() : midi_in_(kMostEvents) {}
 
 JackHost::~JackHost() {
   close();
@@ -281,35 +287,54 @@ void JackHost::set_latency(int frames) {
                     " frames.");
 }
 
+/// Whole channel messages out of whatever stands in the port: some clients write bytes as they come
+/// from a cable. Where there are too many the last ones count.
+size_t JackHost::read_midi(uint32_t frames) noexcept AMP_RT {
+  const Library& library = jack();
+  void* const port = library.port_get_buffer(as_port(ports_[kMidiIn]), frames);
+  const uint32_t waiting = library.midi_get_event_count(port);
+  size_t count = 0;
+  for (uint32_t i = 0; i < waiting; ++i) {
+    jack_midi_event_t event{};
+    if (library.midi_event_get(&event, port, i) != 0) continue;
+    for (size_t b = 0; b < event.size; ++b) {
+      MidiEvent message;
+      if (!parser_.take(event.buffer[b], message)) continue;
+      message.frame = static_cast<int>(std::min(event.time, frames - 1));
+      midi_in_[std::min(count, kMostEvents - 1)] = message;
+      count = std::min(count + 1, kMostEvents);
+    }
+  }
+  return count;
+}
+
+void JackHost::write_midi(uint32_t frames) noexcept AMP_RT {
+  const Library& library = jack();
+  void* const port = library.port_get_buffer(as_port(ports_[kMidiOut]), frames);
+  library.midi_clear_buffer(port);
+  for (int i = 0; i < callback_.midi_out_count; ++i) {
+    const MidiEvent& message = callback_.midi_out[static_cast<size_t>(i)];
+    const auto size = static_cast<size_t>(message.size);
+    jack_midi_data_t* const data =
+        library.midi_event_reserve(port, static_cast<jack_nframes_t>(message.frame), size);
+    if (data != nullptr) std::copy_n(message.data.begin(), size, data);
+  }
+}
+
 int JackHost::run(uint32_t frames) noexcept AMP_RT {
   cycles_.fetch_add(1, std::memory_order_relaxed);
   const Library& library = jack();
-  std::array<MidiEvent, kMostEvents> events;
-  size_t count = 0;
-  void* const midi_in = library.port_get_buffer(as_port(ports_[kMidiIn]), frames);
-  const uint32_t waiting = library.midi_get_event_count(midi_in);
-  for (uint32_t i = 0; i < waiting && count < events.size(); ++i) {
-    jack_midi_event_t event{};
-    if (library.midi_event_get(&event, midi_in, i) != 0 || event.size < 1 || event.size > 3)
-      continue;
-    events[count] = {.frame = static_cast<int>(event.time), .size = static_cast<int>(event.size)};
-    for (size_t b = 0; b < event.size; ++b) events[count].data[b] = event.buffer[b];
-    ++count;
-  }
-  Callback callback{
-      .in = static_cast<const float*>(library.port_get_buffer(as_port(ports_[kIn]), frames)),
-      .left = static_cast<float*>(library.port_get_buffer(as_port(ports_[kLeft]), frames)),
-      .right = static_cast<float*>(library.port_get_buffer(as_port(ports_[kRight]), frames)),
-      .frames = static_cast<int>(frames),
-      .midi = {events.data(), count}};
-  engine_->process(callback);
-  void* const midi_out = library.port_get_buffer(as_port(ports_[kMidiOut]), frames);
-  library.midi_clear_buffer(midi_out);
-  if (callback.echoed_program >= 0)
-    if (jack_midi_data_t* const data = library.midi_event_reserve(midi_out, 0, 2)) {
-      data[0] = 0xC0;
-      data[1] = static_cast<jack_midi_data_t>(callback.echoed_program);
-    }
+  const size_t count = read_midi(frames);
+  const auto buffer = [&](Port port) {
+    return static_cast<float*>(library.port_get_buffer(as_port(ports_[port]), frames));
+  };
+  callback_.in = buffer(kIn);
+  callback_.left = buffer(kLeft);
+  callback_.right = buffer(kRight);
+  callback_.frames = static_cast<int>(frames);
+  callback_.midi = {midi_in_.data(), count};
+  engine_->process(callback_);
+  write_midi(frames);
   return 0;
 }
 

@@ -66,9 +66,14 @@ class JackHost {
 
   void register_ports();
   int run(uint32_t frames) noexcept AMP_RT;
+  size_t read_midi(uint32_t frames) noexcept AMP_RT;
+  void write_midi(uint32_t frames) noexcept AMP_RT;
 
   void* client_ = nullptr;
   std::array<void*, kPortCount> ports_{};
+  MidiParser parser_;
+  std::vector<MidiEvent> midi_in_;  ///< of one callback; never grows
+  Callback callback_;               ///< too large for a stack that the server chooses
   Engine* engine_ = nullptr;
   std::atomic<int> period_frames_{0};
   std::atomic<uint64_t> cycles_{0};

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "midi.hpp"
 #include "rt.hpp"
 
 namespace amp {
@@ -47,13 +48,24 @@ class Mailbox {
 
 /// Control -> audio: what is asked.
 struct Command {
-  enum class Kind : uint8_t { kSelect, kParam, kGlobal };
+  enum class Kind : uint8_t {
+    kSelect,
+    kParam,
+    kGlobal,
+    kPanic,
+    kTap,
+    kClearBindings,  ///< of the rack; those of a chain are its own
+    kBind,
+    kRefresh,  ///< tell the controller everything again
+    kAsk,      ///< report how things stand: facts were lost
+  };
   Kind kind = Kind::kSelect;
   bool fresh = false;  ///< kSelect: take the parked chain even where the slot plays already
   int slot = -1;
   int index = 0;    ///< kParam: of the chain's params; kGlobal: a Global
   float value = 0;  ///< in the param's unit
   uint32_t id = 0;  ///< returned in the facts it causes
+  Binding binding{};
 };
 
 /// Audio -> control: what happened, at which engine frame.
@@ -66,7 +78,11 @@ struct Fact {
     kChanged,
     kRefused,
     kFault,
-    kLate
+    kLate,
+    kNow,         ///< how things stand: wanted in `slot`, heard in `index`; values follow
+    kProgram,     ///< a program of another bank was asked for: bank * 128 + program in `index`
+    kAction,      ///< a MidiAction that is control's to do, in `index`
+    kController,  ///< while learning: channel * 128 + controller in `index`, its value
   };
   Kind kind = Kind::kChanged;
   int slot = -1;
@@ -76,10 +92,13 @@ struct Fact {
   uint32_t id = 0;
 };
 
-/// Audio -> warm: the chain of `slot` is wanted; only the newest serial counts.
+/// Audio -> warm: the chain of `slot` is wanted; only the newest serial counts. A chain that was
+/// delivered comes back in it to be brought on from where it was.
 struct Request {
   int slot = -1;
   uint32_t serial = 0;
+  Chain* chain = nullptr;
+  int64_t position = 0;
 };
 
 /// Warm -> audio: a chain that has heard the input up to `position`; null where the slot is empty.

@@ -8,7 +8,8 @@
 namespace amp {
 
 void play_offline(Engine& engine, const float* in, float* left, float* right, int64_t frames,
-                  int block_frames, const std::vector<MidiEvent>& midi) {
+                  int block_frames, const std::vector<MidiEvent>& midi,
+                  std::vector<MidiEvent>* midi_out) {
   std::vector<MidiEvent> events;
   size_t next = 0;
   for (int64_t at = 0; at < frames; at += block_frames) {
@@ -21,6 +22,10 @@ void play_offline(Engine& engine, const float* in, float* left, float* right, in
     Callback callback{
         .in = in + at, .left = left + at, .right = right + at, .frames = length, .midi = events};
     engine.process(callback);
+    for (int i = 0; midi_out != nullptr && i < callback.midi_out_count; ++i) {
+      midi_out->push_back(callback.midi_out[static_cast<size_t>(i)]);
+      midi_out->back().frame += static_cast<int>(at);
+    }
   }
 }
 

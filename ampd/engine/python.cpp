@@ -3,8 +3,11 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+
+#include <charconv>
 
 #include "bench.hpp"
 #include "jack.hpp"
@@ -43,18 +46,91 @@ struct Built {
   std::vector<amp::nn::ModelInfo> models;
   int latency_frames, memory_frames;
   size_t memory_bytes;
+  float cost_ns;
 };
 
-Built install(Engine& engine, int slot, const std::map<std::string, float>& values,
-              const std::vector<amp::BlockSpec>& blocks) {
+/// What a path of the whole rack is: a global, an action; anything else is a param of a rig.
+void resolve(amp::BindingSpec& spec) {
+  using amp::MidiAction;
+  constexpr std::array<std::pair<const char*, MidiAction>, 10> kActions{{
+      {"rig/next", MidiAction::kRigNext},
+      {"rig/prev", MidiAction::kRigPrev},
+      {"rig/step", MidiAction::kRigStep},
+      {"snapshot/select", MidiAction::kSnapshot},
+      {"snapshot/next", MidiAction::kSnapshotNext},
+      {"snapshot/prev", MidiAction::kSnapshotPrev},
+      {"set/next", MidiAction::kSetNext},
+      {"set/prev", MidiAction::kSetPrev},
+      {"tap", MidiAction::kTap},
+      {"panic", MidiAction::kPanic},
+  }};
+  constexpr std::string_view kProgram = "rig/program/";
+  amp::Binding& binding = spec.binding;
+  for (size_t g = 0; g < amp::kGlobals.size(); ++g) {
+    const amp::ParamInfo& info = amp::kGlobals[g];
+    if (spec.path != info.name) continue;
+    binding.target = amp::Binding::Target::kGlobal;
+    binding.index = static_cast<int16_t>(g);
+    binding.is_switch = info.taper == amp::Taper::kToggle;
+    binding.low = spec.low.value_or(info.minimum);
+    binding.high = spec.high.value_or(info.maximum);
+  }
+  for (const auto& [name, action] : kActions)
+    if (spec.path == name) {
+      binding.target = amp::Binding::Target::kAction;
+      binding.action = action;
+    }
+  if (!spec.path.starts_with(kProgram)) return;
+  binding.target = amp::Binding::Target::kAction;
+  binding.action = MidiAction::kRigProgram;
+  int program = 0;
+  std::from_chars(spec.path.data() + kProgram.size(), spec.path.data() + spec.path.size(), program);
+  binding.index = static_cast<int16_t>(std::clamp(program, 0, 127));
+}
+
+size_t place_of(const std::string& name, std::initializer_list<const char*> names,
+                const char* what) {
+  size_t place = 0;
+  for (const char* each : names) {
+    if (name == each) return place;
+    ++place;
+  }
+  throw nb::value_error((std::string(what) + " is unknown: " + name).c_str());
+}
+
+amp::BindingSpec binding_spec(const std::string& path, int control, int channel,
+                              const std::string& mode, const std::string& curve,
+                              std::optional<float> low, std::optional<float> high,
+                              const std::vector<int>& leds, bool own) {
+  if (control < 0 || control > 127 || channel < 0 || channel > 16)
+    throw nb::value_error("control must be 0 to 127, channel 1 to 16, or 0 for any");
+  if (leds.size() > amp::kMostLeds) throw nb::value_error("leds: at most 10");
+  amp::BindingSpec spec{.path = path, .binding = {}, .low = low, .high = high, .from_map = !own};
+  amp::Binding& binding = spec.binding;
+  binding.channel = channel == 0 ? amp::kOmni : static_cast<uint8_t>(channel - 1);
+  binding.control = static_cast<uint8_t>(control);
+  binding.mode = static_cast<amp::MidiMode>(
+      place_of(mode, {"absolute", "toggle", "momentary", "trigger", "relative", "14bit"}, "mode"));
+  binding.curve =
+      static_cast<amp::MidiCurve>(place_of(curve, {"linear", "slow", "fast", "smooth"}, "curve"));
+  binding.replaces = own;
+  for (size_t i = 0; i < leds.size(); ++i)
+    binding.leds[i] = static_cast<uint8_t>(std::clamp(leds[i], 0, 127));
+  binding.led_count = static_cast<uint8_t>(leds.size());
+  resolve(spec);
+  return spec;
+}
+
+Built install(Engine& engine, int slot, const amp::RigSpec& rig) {
   if (slot < 0 || slot >= amp::kSlotCount) throw nb::index_error("slot out of range");
-  std::unique_ptr<amp::Chain> chain = engine.build({values, blocks});
+  std::unique_ptr<amp::Chain> chain = engine.build(rig);
   Built built{{},
               chain->initial_values(),
               chain->models(),
               chain->latency_frames(),
               chain->memory_frames(),
-              chain->memory_bytes()};
+              chain->memory_bytes(),
+              chain->cost_ns()};
   for (const amp::ChainParam& param : chain->params())
     built.params.push_back(describe(param.path, param.info));
   engine.park(slot, std::move(chain));
@@ -63,7 +139,8 @@ Built install(Engine& engine, int slot, const std::map<std::string, float>& valu
 
 const char* kind_name(amp::Fact::Kind kind) {
   constexpr std::array kNames{"selected", "audible", "switched", "superseded",
-                              "changed",  "refused", "fault",    "late"};
+                              "changed",  "refused", "fault",    "late",
+                              "now",      "program", "action",   "controller"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -94,17 +171,35 @@ void check_rate(int sample_rate_hz) {
 }
 
 nb::ndarray<nb::numpy, float> process(Engine& engine, const Samples& signal, int block_frames,
-                                      const std::vector<std::pair<int, nb::bytes>>& midi) {
+                                      const std::vector<std::pair<int, nb::bytes>>& midi,
+                                      std::optional<nb::list> midi_out) {
   if (block_frames < 1) throw nb::value_error("block_frames must be at least 1");
   const std::vector<amp::MidiEvent> events = read_midi(midi);
   const size_t frames = signal.shape(0);
   std::vector<float> out(2 * frames);
+  std::vector<amp::MidiEvent> sent;
   {
     const nb::gil_scoped_release release;
     amp::play_offline(engine, signal.data(), out.data(), out.data() + frames,
-                      static_cast<int64_t>(frames), block_frames, events);
+                      static_cast<int64_t>(frames), block_frames, events, &sent);
   }
+  for (size_t i = 0; midi_out && i < sent.size(); ++i)
+    midi_out->append(nb::make_tuple(
+        sent[i].frame, nb::bytes(sent[i].data.data(), static_cast<size_t>(sent[i].size))));
   return own(std::move(out), {2, frames});
+}
+
+std::shared_ptr<amp::Impulse> impulse(
+    std::string name, int sample_rate_hz,
+    const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& channels) {
+  auto made = std::make_shared<amp::Impulse>();
+  made->name = std::move(name);
+  made->sample_rate_hz = sample_rate_hz;
+  for (size_t c = 0; c < channels.shape(0); ++c) {
+    const float* const from = channels.data() + c * channels.shape(1);
+    made->channels.emplace_back(from, from + channels.shape(1));
+  }
+  return made;
 }
 
 nb::ndarray<nb::numpy, float> render_model(const std::string& path, const Samples& signal,
@@ -123,7 +218,7 @@ nb::ndarray<nb::numpy, float> render_model(const std::string& path, const Sample
   return own(std::move(out), {frames});
 }
 
-void bind_values(nb::module_& m) {
+void bind_models(nb::module_& m) {
   nb::class_<Param>(m, "ParamInfo")
       .def_ro("path", &Param::path)
       .def_ro("unit", &Param::unit)
@@ -148,28 +243,78 @@ void bind_values(nb::module_& m) {
       .def_ro("weight_count", &ModelInfo::weight_count)
       .def_ro("mac_per_sample", &ModelInfo::mac_per_sample)
       .def_ro("loudness_db", &ModelInfo::loudness_db)
+      .def_ro("input_level_dbu", &ModelInfo::input_level_dbu)
+      .def_ro("output_level_dbu", &ModelInfo::output_level_dbu)
       .def_ro("has_quality", &ModelInfo::has_quality)
       .def_ro("warnings", &ModelInfo::warnings);
+}
+
+void bind_rigs(nb::module_& m) {
   using amp::BlockSpec;
   nb::class_<BlockSpec>(m, "BlockSpec")
       .def(
           "__init__",
           [](BlockSpec* self, std::string kind, std::string name,
              std::map<std::string, float> values, std::string model,
-             const std::vector<std::pair<float, std::string>>& family) {
-            new (self) BlockSpec{
-                std::move(kind), std::move(name), std::move(values), std::move(model), {}};
+             const std::vector<std::pair<float, std::string>>& family,
+             std::shared_ptr<amp::Impulse> cab, std::string beside) {
+            new (self) BlockSpec{.kind = std::move(kind),
+                                 .name = std::move(name),
+                                 .values = std::move(values),
+                                 .model = std::move(model),
+                                 .impulse = std::move(cab),
+                                 .beside = std::move(beside)};
             for (const auto& [at, path] : family) self->family.push_back({at, path});
           },
           "kind"_a, "name"_a, "values"_a, "model"_a = "",
-          "family"_a = std::vector<std::pair<float, std::string>>{});
+          "family"_a = std::vector<std::pair<float, std::string>>{}, "impulse"_a = nb::none(),
+          "beside"_a = "");
+  nb::class_<amp::Impulse>(m, "Impulse")
+      .def(nb::new_(&impulse), "name"_a, "sample_rate_hz"_a, "channels"_a);
+  nb::class_<amp::BindingSpec>(m, "BindingSpec")
+      .def(nb::new_(&binding_spec), "path"_a, "control"_a, "channel"_a = 0, "mode"_a = "absolute",
+           "curve"_a = "linear", "low"_a = nb::none(), "high"_a = nb::none(),
+           "leds"_a = std::vector<int>{}, "own"_a = false);
+  nb::class_<amp::RigSpec>(m, "RigSpec")
+      .def(
+          "__init__",
+          [](amp::RigSpec* self, std::map<std::string, float> values, std::vector<BlockSpec> blocks,
+             std::vector<std::map<std::string, float>> snapshots, std::pair<int, int> morph,
+             float input_trim_db, float output_trim_db, std::vector<amp::BindingSpec> bindings,
+             const std::vector<nb::bytes>& on_load) {
+            new (self) amp::RigSpec{.values = std::move(values),
+                                    .blocks = std::move(blocks),
+                                    .snapshots = std::move(snapshots),
+                                    .morph = {morph.first, morph.second},
+                                    .input_trim_db = input_trim_db,
+                                    .output_trim_db = output_trim_db,
+                                    .bindings = std::move(bindings)};
+            std::vector<std::pair<int, nb::bytes>> messages;
+            messages.reserve(on_load.size());
+            for (const nb::bytes& message : on_load) messages.emplace_back(0, message);
+            self->on_load = read_midi(messages);
+          },
+          "values"_a = std::map<std::string, float>{}, "blocks"_a = std::vector<BlockSpec>{},
+          "snapshots"_a = std::vector<std::map<std::string, float>>{},
+          "morph"_a = std::pair<int, int>{0, 0}, "input_trim_db"_a = 0.0F,
+          "output_trim_db"_a = 0.0F, "bindings"_a = std::vector<amp::BindingSpec>{},
+          "on_load"_a = std::vector<nb::bytes>{});
+}
+
+void bind_reports(nb::module_& m) {
   nb::class_<Built>(m, "ChainInfo")
       .def_ro("params", &Built::params)
       .def_ro("values", &Built::values)
       .def_ro("models", &Built::models)
       .def_ro("latency_frames", &Built::latency_frames)
       .def_ro("memory_frames", &Built::memory_frames)
-      .def_ro("memory_bytes", &Built::memory_bytes);
+      .def_ro("memory_bytes", &Built::memory_bytes)
+      .def_ro("cost_ns", &Built::cost_ns);
+  nb::class_<amp::dsp::Pitch>(m, "Pitch")
+      .def_ro("hz", &amp::dsp::Pitch::hz)
+      .def_ro("cents", &amp::dsp::Pitch::cents)
+      .def_ro("note", &amp::dsp::Pitch::note)
+      .def_ro("clarity", &amp::dsp::Pitch::clarity);
   using amp::Cost;
   nb::class_<Cost>(m, "Cost")
       .def_ro("model", &Cost::model)
@@ -198,17 +343,20 @@ void bind_engine(nb::module_& m) {
   nb::class_<Engine>(m, "Engine")
       .def(
           "__init__",
-          [](Engine* self, int rate, bool threaded, bool safety, const std::string& isa) {
+          [](Engine* self, int rate, bool threaded, bool safety, const std::string& isa,
+             float budget) {
             check_rate(rate);
-            new (self) Engine(
-                rate,
-                {.threaded = threaded, .with_safety = safety, .isa = amp::dsp::isa_from_name(isa)});
+            new (self) Engine(rate, {.threaded = threaded,
+                                     .with_safety = safety,
+                                     .isa = amp::dsp::isa_from_name(isa),
+                                     .budget = budget});
           },
-          "sample_rate_hz"_a, "threaded"_a = true, "safety"_a = true, "isa"_a = "auto")
+          "sample_rate_hz"_a, "threaded"_a = true, "safety"_a = true, "isa"_a = "auto",
+          "budget"_a = 0.7F)
       .def_prop_ro("sample_rate_hz", &Engine::sample_rate_hz)
       .def_prop_ro("isa", [](const Engine& e) { return std::string(isa_name(e.isa())); })
       .def_prop_ro("frame", &Engine::frame)
-      .def("install", &install, "slot"_a, "values"_a, "blocks"_a, Release())
+      .def("install", &install, "slot"_a, "rig"_a, Release())
       .def("remove", &Engine::clear, "slot"_a, Release())
       .def("select", &Engine::select, "slot"_a, "fresh"_a = false, Release())
       .def("set_param", &Engine::set_param, "slot"_a, "index"_a, "value"_a, Release())
@@ -219,12 +367,28 @@ void bind_engine(nb::module_& m) {
             return e.set_global(static_cast<amp::Global>(index), value);
           },
           "index"_a, "value"_a)
-      .def("set_programs", &Engine::set_programs, "slots"_a, Release())
+      .def("tap", &Engine::tap)
+      .def("panic", &Engine::panic)
+      .def("set_programs", &Engine::set_programs, "slots"_a, "bank"_a = 0, Release())
+      .def(
+          "set_bindings",
+          [](Engine& e, const std::vector<amp::BindingSpec>& specs) {
+            std::vector<amp::Binding> bindings;
+            for (const amp::BindingSpec& spec : specs)
+              if (spec.binding.target != amp::Binding::Target::kParam)
+                bindings.push_back(spec.binding);
+            return e.set_bindings(bindings);
+          },
+          "bindings"_a)
+      .def("refresh_controllers", &Engine::refresh_controllers)
+      .def("set_feedback", &Engine::set_feedback, "on"_a)
+      .def("learn", &Engine::learn, "on"_a)
+      .def("pitch", &Engine::pitch, "reference_hz"_a = 440.0F, Release())
       .def("facts", &Engine::facts, Release())
       .def("facts_fd", &Engine::facts_fd)
       .def("load", &Engine::load, Release())
       .def("process", &process, "signal"_a, "block_frames"_a = 64,
-           "midi"_a = std::vector<std::pair<int, nb::bytes>>{})
+           "midi"_a = std::vector<std::pair<int, nb::bytes>>{}, "midi_out"_a = nb::none())
       .def("service", &Engine::service, Release());
 }
 
@@ -261,7 +425,9 @@ void bind_jack(nb::module_& m) {
 NB_MODULE(_engine, m) {
   nb::exception<amp::nn::LoadError>(m, "LoadError");
   nb::exception<amp::JackError>(m, "JackError");
-  bind_values(m);
+  bind_models(m);
+  bind_rigs(m);
+  bind_reports(m);
   bind_engine(m);
   bind_jack(m);
   m.attr("SLOT_COUNT") = amp::kSlotCount;

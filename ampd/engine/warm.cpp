@@ -40,6 +40,8 @@ Warm::~Warm() {
   if (thread_.joinable()) thread_.join();
   Delivery delivery;
   while (lines_.deliveries.pop(delivery)) delete delivery.chain;
+  Request request;
+  while (lines_.requests.pop(request)) delete request.chain;
   Retired retired;
   while (lines_.retired.pop(retired)) delete retired.chain;
 }
@@ -48,15 +50,19 @@ void Warm::park(int slot, std::unique_ptr<Chain> chain) {
   const std::lock_guard lock(slots_mutex_);
   Slot& place = slots_[static_cast<size_t>(slot)];
   std::swap(place.parked, chain);
-  place.open = true;
+  place.newest = place.parked.get();
+  discard(std::move(chain));
 }
 
 void Warm::clear(int slot) {
-  std::unique_ptr<Chain> old;
   const std::lock_guard lock(slots_mutex_);
   Slot& place = slots_[static_cast<size_t>(slot)];
-  std::swap(place.parked, old);
-  place.open = false;
+  discard(std::move(place.parked));
+  place.newest = nullptr;
+}
+
+void Warm::discard(std::unique_ptr<Chain> chain) {
+  if (chain != nullptr && chain->ringing()) discarded_.push_back(std::move(chain));
 }
 
 void Warm::work() {
@@ -73,11 +79,18 @@ void Warm::work() {
 void Warm::round() {
   Request request;
   Request newest;
-  while (lines_.requests.pop(request)) newest = request;
+  while (lines_.requests.pop(request)) {
+    if (newest.chain != nullptr) take_back({.chain = newest.chain, .slot = newest.slot});
+    newest = request;
+  }
   // A chain that is wanted again was given back before it was asked for.
   Retired retired;
   while (lines_.retired.pop(retired)) take_back(retired);
   if (newest.slot >= 0) deliver(newest);
+  {
+    const std::lock_guard lock(slots_mutex_);
+    std::erase_if(discarded_, [](const auto& chain) { return !chain->ringing(); });
+  }
   judge_late_blocks();
   if (event_fd_ >= 0 && !(lines_.facts.empty() && facts_.empty())) {
     const uint64_t one = 1;
@@ -90,38 +103,40 @@ void Warm::take_back(const Retired& retired) {
   std::unique_ptr<Chain> chain(retired.chain);
   const std::lock_guard lock(slots_mutex_);
   Slot& slot = slots_[static_cast<size_t>(retired.slot)];
-  if (slot.open && slot.parked == nullptr) slot.parked = std::move(chain);
+  // One that was built anew meanwhile must not come back as it was.
+  if (slot.newest == chain.get()) slot.parked = std::move(chain);
+  discard(std::move(chain));
 }
 
 void Warm::deliver(const Request& request) {
-  std::unique_ptr<Chain> chain;
-  {
+  std::unique_ptr<Chain> chain(request.chain);
+  if (chain == nullptr) {
     const std::lock_guard lock(slots_mutex_);
     chain = std::move(slots_[static_cast<size_t>(request.slot)].parked);
   }
-  const int64_t position = chain ? bring_up(*chain) : 0;
+  const int64_t position = chain ? bring_up(*chain, request.chain ? request.position : -1) : 0;
   Chain* const handed = chain.release();
   if (!lines_.deliveries.push({handed, request.slot, request.serial, position}))
     take_back({.chain = handed, .slot = request.slot});
 }
 
-/// Feed the chain what was played until now, as far back as it remembers.
-int64_t Warm::bring_up(Chain& chain) const {
+int64_t Warm::bring_up(Chain& chain, int64_t position) const {
   const FtzGuard ftz;
-  std::array<std::array<float, kMaxFrames>, 4> scratch;
-  chain.reset();
+  std::array<float, kMaxFrames> heard;
   int64_t written = lines_.history.written();
   const int64_t memory =
       std::min<int64_t>(chain.memory_frames() + chain.latency_frames(), History::kFrames / 2);
-  int64_t position = chain.grid_before(std::max<int64_t>(0, written - memory), 0);
+  if (position < 0) {
+    position = chain.grid_before(std::max<int64_t>(0, written - memory), 0);
+    chain.rewind(position == 0 ? Chain::kAll : written - position);
+  }
   for (int chase = 0; chase < kChases && position < written; ++chase) {
     // A host in freewheel can be faster than the chain: what it does not remember it need not hear.
     position = std::max(position, chain.grid_before(written - memory, position));
     while (position < written) {
       const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, written - position));
-      lines_.history.read(position, scratch[0].data(), frames);
-      chain.process(scratch[0].data(), {scratch[1].data(), scratch[2].data(), scratch[3].data()},
-                    frames);
+      lines_.history.read(position, heard.data(), frames);
+      chain.warm(heard.data(), frames);
       position += frames;
     }
     written = lines_.history.written();
@@ -129,18 +144,16 @@ int64_t Warm::bring_up(Chain& chain) const {
   return position;
 }
 
-void Warm::attach(pthread_t audio_thread) {
+void Warm::attach(pthread_t audio_thread, int priority) {
   const std::lock_guard lock(audio_mutex_);
   has_audio_ = pthread_getcpuclockid(audio_thread, &audio_clock_) == 0;
   samples_.clear();
   late_.clear();
   busy_ = true;
-  int policy = 0;
-  sched_param priority{};
-  if (!thread_.joinable() || pthread_getschedparam(audio_thread, &policy, &priority) != 0) return;
-  if (policy != SCHED_FIFO && policy != SCHED_RR) return;
-  priority.sched_priority = std::max(1, priority.sched_priority - 1);
-  pthread_setschedparam(thread_.native_handle(), SCHED_FIFO, &priority);
+  if (!thread_.joinable() || priority <= 0) return;
+  sched_param own{};
+  own.sched_priority = std::max(1, priority - 1);
+  pthread_setschedparam(thread_.native_handle(), SCHED_FIFO, &own);
 }
 
 void Warm::detach() {

@@ -6,13 +6,16 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
-#include "audio.hpp"
+#include "chain.hpp"
+#include "lines.hpp"
 
 namespace amp {
 
 /// Brings chains up to date. It owns every chain that is parked in a slot, warms the one that the
-/// audio thread asks for with the last real input, frees those that came back and have no slot,
+/// audio thread asks for with the last real input, frees those that came back and have no slot as
+/// soon as their tails have died away,
 /// tells late blocks that the engine caused from those that the machine caused, and wakes the
 /// control thread when facts wait.
 class Warm {
@@ -33,8 +36,9 @@ class Warm {
   void round();
 
   /// The audio thread that is served from now on, or none: its CPU time tells who was late, and
-  /// the own thread takes a real-time priority below it. Thread: supervisor.
-  void attach(pthread_t audio_thread);
+  /// the own thread takes a real-time priority below `priority`, which the audio thread has or will
+  /// have; not above 0 where it is an ordinary one. Thread: supervisor.
+  void attach(pthread_t audio_thread, int priority);
   void detach();
 
   /// Facts about late blocks, for control. Thread: control.
@@ -47,7 +51,7 @@ class Warm {
  private:
   struct Slot {
     std::unique_ptr<Chain> parked;
-    bool open = false;  ///< a chain that comes back may be parked here
+    const Chain* newest = nullptr;  ///< the one that is parked here when it comes back
   };
   struct Sample {
     int64_t wall_ns;
@@ -57,7 +61,10 @@ class Warm {
   void work();
   void take_back(const Retired& retired);
   void deliver(const Request& request);
-  [[nodiscard]] int64_t bring_up(Chain& chain) const;
+  /// Feed the chain what was played until now; position: where it stands, -1 at its beginning.
+  [[nodiscard]] int64_t bring_up(Chain& chain, int64_t position) const;
+  /// Free the chain as soon as the audio thread does not ring its tail any more.
+  void discard(std::unique_ptr<Chain> chain);
   void judge_late_blocks();
 
   Lines& lines_;
@@ -65,6 +72,7 @@ class Warm {
   Mailbox<Fact, 256> facts_;
   std::mutex slots_mutex_;  ///< control and warm; never the audio thread
   std::array<Slot, kSlotCount> slots_;
+  std::vector<std::unique_ptr<Chain>> discarded_;  ///< they ring; slots_mutex_ too
 
   std::mutex audio_mutex_;
   bool has_audio_ = false;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <numbers>
 #include <random>
 
 namespace amp::test {
@@ -31,6 +32,19 @@ std::vector<float> noise(size_t count, unsigned seed) {
   std::vector<float> values(count);
   for (float& v : values) v = value(random);
   return values;
+}
+
+std::vector<float> part(const std::vector<float>& signal, size_t from, size_t to) {
+  return {signal.begin() + static_cast<ptrdiff_t>(from),
+          signal.begin() + static_cast<ptrdiff_t>(to)};
+}
+
+float old_share(size_t frame_of_fade) {
+  constexpr double kFade = 480;  // 10 ms at 48 kHz
+  const double t = (static_cast<double>(frame_of_fade) + 1) / (kFade + 1);
+  return t >= 1
+             ? 0.0F
+             : static_cast<float>(1 - t * t * t * t * (35 - 84 * t + 70 * t * t - 20 * t * t * t));
 }
 
 namespace {
@@ -101,6 +115,24 @@ json nam_model(int channels, int head, const std::vector<int>& dilations, unsign
           {"sample_rate", 48000}};
 }
 
+json exploding_model() {
+  return {{"version", "0.5.4"},
+          {"architecture", "WaveNet"},
+          {"config",
+           {{"layers",
+             {{{"input_size", 1},
+               {"condition_size", 1},
+               {"channels", 1},
+               {"head_size", 1},
+               {"head_bias", false},
+               {"kernel_size", 1},
+               {"dilations", {1}},
+               {"activation", "ReLU"}}}},
+            {"head_scale", 1}}},
+          {"weights", {1, 3, -1.8, 0, 0, 0, 3e38, 3e38}},
+          {"sample_rate", 48000}};
+}
+
 json straight_wire(int sample_rate_hz) {
   return {{"version", "0.5.4"},
           {"architecture", "Linear"},
@@ -138,9 +170,11 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
   return largest;
 }
 
-Rack::Rack(bool with_safety, int sample_rate_hz)
-    : engine(sample_rate_hz,
-             {.threaded = false, .with_safety = with_safety, .isa = dsp::best_isa()}) {}
+Rack::Rack(bool with_safety, int sample_rate_hz, float budget)
+    : engine(sample_rate_hz, {.threaded = false,
+                              .with_safety = with_safety,
+                              .isa = dsp::best_isa(),
+                              .budget = budget}) {}
 
 void Rack::park_amp(int slot, unsigned seed, float level_db, float offset, int model_rate_hz) {
   json document = native_model(8, 3, {1, 2, 4, 8, 16}, seed);
@@ -157,6 +191,22 @@ void Rack::park_amp(int slot, unsigned seed, float level_db, float offset, int m
 
 void Rack::park_clean(int slot, float output_db) {
   engine.park(slot, engine.build({.values = {{"output/gain_db", output_db}}, .blocks = {}}));
+}
+
+Chain* Rack::park(int slot, const RigSpec& rig) {
+  std::unique_ptr<Chain> chain = engine.build(rig);
+  Chain* const built = chain.get();
+  engine.park(slot, std::move(chain));
+  return built;
+}
+
+void Rack::park_behind(int slot, std::vector<BlockSpec> blocks, unsigned seed, float offset) {
+  json document = native_model(8, 3, {1, 2, 4, 8, 16}, seed);
+  document["tensors"]["output.bias"][0] =
+      document["tensors"]["output.bias"][0].get<float>() + offset;
+  const std::string file = dir_.write("behind" + std::to_string(slot) + ".json", document.dump());
+  blocks.push_back({.kind = "amp", .name = "amp", .values = {}, .model = file});
+  park(slot, {.values = {}, .blocks = std::move(blocks)});
 }
 
 std::vector<float> Rack::play(const std::vector<float>& input, int block,
@@ -177,7 +227,8 @@ std::vector<float> Rack::play(const std::vector<float>& input, int block,
                       .frames = static_cast<int>(frames),
                       .midi = here};
     engine.process(callback);
-    if (callback.echoed_program >= 0) echoed_program = callback.echoed_program;
+    for (int i = 0; i < callback.midi_out_count; ++i)
+      midi_out.push_back(callback.midi_out[static_cast<size_t>(i)]);
     engine.service();
   }
   return left;

@@ -25,6 +25,15 @@ class TempDir {
 /// Numbers in [-1, 1), the same for the same seed.
 std::vector<float> noise(size_t count, unsigned seed);
 
+std::vector<float> part(const std::vector<float>& signal, size_t from, size_t to);
+
+/// What the old rig hears of each frame of a crossfade that begins with the first one.
+float old_share(size_t frame_of_fade);
+
+/// The file of an amp that is silent up to an input of 0.6 and beyond it gives what is not finite:
+/// the loader does not try it so loud.
+nlohmann::json exploding_model();
+
 /// A residual WaveNet with random weights that keep it stable, as the project's own JSON.
 nlohmann::json native_model(int channels, int kernel, const std::vector<int>& dilations,
                             unsigned seed);
@@ -47,13 +56,18 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 /// An engine without threads and two slots of different sound, played in calls of 64 frames.
 class Rack {
  public:
-  explicit Rack(bool with_safety = false, int sample_rate_hz = 48000);
+  /// budget: EngineOptions::budget; 0 makes a duck of every change.
+  explicit Rack(bool with_safety = false, int sample_rate_hz = 48000, float budget = 0.7F);
 
   /// Park a rig with one amp (gain_db 0) in `slot`; level_db and seed tell rigs apart, offset is
   /// direct current that the model adds, model_rate_hz what it was made for.
   void park_amp(int slot, unsigned seed, float level_db = 0, float offset = 0,
                 int model_rate_hz = 48000);
   void park_clean(int slot, float output_db = 0);
+  /// Returns the chain, which is the engine's.
+  Chain* park(int slot, const RigSpec& rig);
+  /// The rig `blocks` with one amp behind them, as of park_amp.
+  void park_behind(int slot, std::vector<BlockSpec> blocks, unsigned seed, float offset = 0);
   /// Play `input`, its service rounds between blocks; returns the left output.
   std::vector<float> play(const std::vector<float>& input, int block = 64,
                           const std::vector<MidiEvent>& midi = {});
@@ -61,7 +75,7 @@ class Rack {
   std::vector<Fact> facts(Fact::Kind kind);
 
   Engine engine;
-  int echoed_program = -1;
+  std::vector<MidiEvent> midi_out;  ///< all that was sent, frames as in each callback
 
  private:
   TempDir dir_;

@@ -174,3 +174,14 @@ TEST_CASE("metadata is never fatal") {
   document["metadata"] = {{"name", "Blue\x01s \"amp\""}};
   CHECK(load(document)->info.name == "Blues \"amp\"");
 }
+
+TEST_CASE("levels of the capture are told as the metadata claims them, and only numbers") {
+  json document = nam_model(4, 2, {1, 2}, 1);
+  CHECK(!load(document)->info.input_level_dbu.has_value());
+  document["metadata"] = {{"input_level_dbu", 19}, {"output_level_dbu", "loud"}};
+  CHECK(load(document)->info.input_level_dbu == 19.0);
+  CHECK(!load(document)->info.output_level_dbu.has_value());
+  document["metadata"] = {{"input_level_dbu", nullptr}, {"output_level_dbu", -2.5}};
+  CHECK(!load(document)->info.input_level_dbu.has_value());
+  CHECK(load(document)->info.output_level_dbu == -2.5);
+}

@@ -126,6 +126,7 @@ constexpr int kKnobSlot = 3;  ///< an LSTM with a knob, whose param comes behind
 constexpr int kKnob = 5;
 constexpr int kFamilySlot = 5;  ///< outside the switches; its param comes at the same place
 constexpr float kFamilyEnd = 10;
+constexpr int kStormRigs = 6;
 
 int failures = 0;
 
@@ -171,7 +172,7 @@ void prove_that_checks_work(bool traps) {
 void play(Engine& engine, const std::atomic<bool>& stop, bool& traps) {
   traps = trap_system_calls();
   prove_that_checks_work(traps);
-  engine.attach(pthread_self());
+  engine.attach(pthread_self(), 0);
   const std::vector<float> input = test::noise(1024, 1);
   std::vector<float> left(1024);
   std::vector<float> right(1024);
@@ -190,6 +191,121 @@ void play(Engine& engine, const std::atomic<bool>& stop, bool& traps) {
     }
     std::this_thread::yield();
   }
+}
+
+/// Echoes behind an amp, in a room, with snapshots, a morph and messages of its own.
+RigSpec ringing_rig(const std::string& model, int number) {
+  RigSpec rig;
+  rig.blocks = {{.kind = "gate", .name = "gate", .values = {}, .model = ""},
+                {.kind = "amp", .name = "amp", .values = {}, .model = model},
+                {.kind = "eq", .name = "eq", .values = {}, .model = ""},
+                {.kind = "delay",
+                 .name = "delay",
+                 .values = {{"beats", 0.5F}, {"feedback", 0.1F * static_cast<float>(number)}},
+                 .model = ""},
+                {.kind = "reverb", .name = "reverb", .values = {}, .model = ""}};
+  rig.snapshots = {{{"amp/level_db", -6}, {"delay/bypass", 1}},
+                   {{"amp/level_db", 3}, {"reverb/mix", 1}, {"gate/bypass", 1}}};
+  rig.bindings = {{.path = "morph", .binding = {.control = 1}, .low = {}, .high = {}},
+                  {.path = "foot/4",
+                   .binding = {.control = 2, .mode = MidiMode::kToggle},
+                   .low = {},
+                   .high = {}}};
+  rig.on_load = {{.frame = 0, .size = 2, .data = {0xC1, static_cast<uint8_t>(number), 0}}};
+  return rig;
+}
+
+/// What happened in a storm.
+struct Weather {
+  int ducks = 0;
+  int fades = 0;
+  int snapshots = 0;
+  int tempos = 0;
+  int panics = 0;
+
+  void note(const Fact& fact, int snapshot_param) {
+    const bool changed = fact.kind == Fact::Kind::kChanged;
+    const bool audible = fact.kind == Fact::Kind::kAudible;
+    ducks += audible && fact.value == 1 ? 1 : 0;
+    fades += audible && fact.value == 0 ? 1 : 0;
+    snapshots += changed && fact.slot >= 0 && fact.index == snapshot_param ? 1 : 0;
+    tempos += changed && fact.slot < 0 && fact.index == kTempo ? 1 : 0;
+    panics += changed && fact.slot < 0 && fact.index == kBypass ? 1 : 0;
+  }
+};
+
+/// A controller for every action and every global.
+std::vector<Binding> bindings_of_all() {
+  std::vector<Binding> bindings;
+  for (int a = 1; a < static_cast<int>(MidiAction::kActionCount); ++a)
+    bindings.push_back({.target = Binding::Target::kAction,
+                        .action = static_cast<MidiAction>(a),
+                        .control = static_cast<uint8_t>(64 + a)});
+  for (int g = 0; g < kGlobalCount; ++g)
+    bindings.push_back({.target = Binding::Target::kGlobal,
+                        .index = static_cast<int16_t>(g),
+                        .control = static_cast<uint8_t>(90 + g),
+                        .is_switch = kGlobals[static_cast<size_t>(g)].taper == Taper::kToggle,
+                        .low = kGlobals[static_cast<size_t>(g)].minimum,
+                        .high = kGlobals[static_cast<size_t>(g)].maximum});
+  return bindings;
+}
+
+/// Eight messages to controllers at random, now and then a program change.
+template <class Below>
+std::array<MidiEvent, 8> random_feet(Below&& below) {
+  std::array<MidiEvent, 8> midi{};
+  for (MidiEvent& event : midi)
+    event = {.frame = 0,
+             .size = 3,
+             .data = {0xB0, static_cast<uint8_t>(below(128)), static_cast<uint8_t>(below(128))}};
+  if (below(4) == 0)
+    midi[0] = {.frame = 0, .size = 2, .data = {0xC0, static_cast<uint8_t>(below(kStormRigs)), 0}};
+  for (int m = 4; m < 8; ++m) midi[static_cast<size_t>(m)].frame = below(16) + 8 * m;
+  return midi;
+}
+
+/// Feet on everything at once, the engine's rounds between the callbacks, checks armed in them.
+Weather storm(float budget, int callbacks) {
+  Engine engine(48000,
+                {.threaded = false, .with_safety = true, .isa = dsp::best_isa(), .budget = budget});
+  const test::TempDir dir;
+  const std::string model = dir.write("m.json", test::native_model(8, 3, {1, 2, 4, 8}, 1).dump());
+  std::vector<int> programs;
+  int snapshot = -1;
+  for (int slot = 0; slot < kStormRigs; ++slot) {
+    std::unique_ptr<Chain> chain = engine.build(ringing_rig(model, slot));
+    snapshot = chain->snapshot_param();
+    engine.park(slot, std::move(chain));
+    programs.push_back(slot);
+  }
+  engine.set_programs(programs);
+  engine.set_bindings(bindings_of_all());
+  std::mt19937 random(3);  // NOLINT(bugprone-random-generator-seed): the same storm every time
+  const auto below = [&](int end) { return std::uniform_int_distribution(0, end - 1)(random); };
+  const std::vector<float> input = test::noise(64, 1);
+  std::array<float, 64> left{};
+  std::array<float, 64> right{};
+  Weather weather;
+  for (int c = 0; c < callbacks; ++c) {
+    const std::array<MidiEvent, 8> midi = random_feet(below);
+    if (below(16) == 0) engine.select(below(kStormRigs), below(2) == 0);
+    if (below(16) == 0) engine.set_param(below(kStormRigs), snapshot, static_cast<float>(below(3)));
+    // Most of the time no foot is on the switches; then changes come to their end.
+    const bool calm = c % 64 > 8;
+    Callback callback{.in = input.data(),
+                      .left = left.data(),
+                      .right = right.data(),
+                      .frames = 64,
+                      .midi = {midi.data(), calm ? size_t{0} : midi.size()}};
+    {
+      const Armed checks;
+      engine.process(callback);
+    }
+    engine.service();
+    for (const Fact& fact : engine.facts()) weather.note(fact, snapshot);
+  }
+  return weather;
 }
 
 /// Ask for switches, each with a param and now and then a global, until `wanted` were heard.
@@ -257,6 +373,33 @@ int turn_often(Engine& engine, int wanted) {
 
 }  // namespace
 
+namespace {
+
+void prove_storms(int switches) {
+  bool traps = false;
+  Weather fades;
+  Weather ducks;
+  forget();
+  std::thread audio([&] {
+    traps = trap_system_calls();
+    fades = storm(1e9F, 32 * switches);
+    ducks = storm(0, 32 * switches);
+  });
+  audio.join();
+  std::printf("storms: %d fades, %d ducks, %d snapshots, %d tempos, %d panics: ", fades.fades,
+              ducks.ducks, fades.snapshots, fades.tempos, fades.panics);
+  std::printf("%d heap, %d lock, %d system calls\n", heap_calls.load(), lock_calls.load(),
+              system_calls.load());
+  const bool happened = fades.fades >= switches / 8 && ducks.ducks >= switches / 8 &&
+                        fades.snapshots >= switches / 8 && fades.tempos >= switches / 8 &&
+                        fades.panics >= switches / 8;
+  expect(happened, "storms of feet changed rigs, snapshots and tempos, and caused panics");
+  expect(heap_calls == 0 && lock_calls == 0 && (!traps || system_calls == 0),
+         "the audio thread does nothing forbidden in a storm, tails and ducks included");
+}
+
+}  // namespace
+
 /// The one argument, if any, is how many switches must be heard.
 int main(int argc, char** argv) {
   const int wanted = argc > 1 ? std::atoi(argv[1]) : 1000;
@@ -296,5 +439,6 @@ int main(int argc, char** argv) {
   expect(heap_calls == 0, "the audio thread allocates nothing and frees nothing");
   expect(lock_calls == 0, "the audio thread locks nothing");
   if (traps) expect(system_calls == 0, "the audio thread calls nothing of the system");
+  prove_storms(wanted);
   return failures == 0 ? 0 : 1;
 }

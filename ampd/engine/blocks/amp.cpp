@@ -90,6 +90,8 @@ class Amp final : public Block {
     jump ? ramp.jump(from_db(value)) : ramp.to(from_db(value));
   }
 
+  [[nodiscard]] bool has_mix() const noexcept override { return true; }
+
   void reset() noexcept AMP_RT override { family_.reset(); }
 
   /// Plays the first channel: what stands before an amp in a rig is mono.

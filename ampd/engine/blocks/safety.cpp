@@ -17,7 +17,8 @@ DcBlocker::DcBlocker(int sample_rate_hz) noexcept
 
 void DcBlocker::process(float* signal, int frames) noexcept AMP_RT {
   for (int i = 0; i < frames; ++i) {
-    dc_ += step_ * (static_cast<double>(signal[i]) - dc_);
+    const double step = heard_ * step_ < 1 ? 1 / ++heard_ : step_;
+    dc_ += std::max(step, step_) * (static_cast<double>(signal[i]) - dc_);
     signal[i] -= static_cast<float>(dc_);
   }
 }

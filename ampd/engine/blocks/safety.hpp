@@ -19,11 +19,22 @@ class DcBlocker {
   explicit DcBlocker(int sample_rate_hz) noexcept;
 
   /// Start with `offset` as the direct current that is already known.
-  void reset(float offset) noexcept AMP_RT { dc_ = static_cast<double>(offset); }
+  void reset(float offset) noexcept AMP_RT {
+    dc_ = static_cast<double>(offset);
+    heard_ = kSettled;
+  }
+  /// What comes until settle() is the middle of a sound: the direct current is its mean so far, and
+  /// so is soon where a stage that had always played would have it.
+  void learn() noexcept AMP_RT { heard_ = 0; }
+  void settle() noexcept AMP_RT { heard_ = kSettled; }
   void process(float* signal, int frames) noexcept AMP_RT;
+  /// The direct current that is known now.
+  [[nodiscard]] float offset() const noexcept AMP_RT { return static_cast<float>(dc_); }
 
  private:
+  static constexpr double kSettled = 1e9;
   double step_;
+  double heard_ = kSettled;
   double dc_ = 0;  ///< in float32 it would stop 90 dB under the signal
 };
 

@@ -10,9 +10,11 @@ struct Row {
   std::unique_ptr<Block> (*make)(const BlockSpec&, BuildContext&);
 };
 
+// boost: a second name of gain, for the one that is switched by foot.
 constexpr std::array kTable{
-    Row{"gain", make_gain},
-    Row{"amp", make_amp},
+    Row{"gain", make_gain},   Row{"boost", make_gain},    Row{"gate", make_gate},
+    Row{"eq", make_eq},       Row{"amp", make_amp},       Row{"cab", make_cab},
+    Row{"delay", make_delay}, Row{"reverb", make_reverb},
 };
 
 }  // namespace

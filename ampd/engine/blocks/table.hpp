@@ -22,7 +22,12 @@ std::unique_ptr<Block> make_block(const BlockSpec& spec, BuildContext& context);
 
 /// Makers of the table's rows.
 std::unique_ptr<Block> make_gain(const BlockSpec& spec, BuildContext& context);
+std::unique_ptr<Block> make_gate(const BlockSpec& spec, BuildContext& context);
+std::unique_ptr<Block> make_eq(const BlockSpec& spec, BuildContext& context);
 std::unique_ptr<Block> make_amp(const BlockSpec& spec, BuildContext& context);
+std::unique_ptr<Block> make_cab(const BlockSpec& spec, BuildContext& context);
+std::unique_ptr<Block> make_delay(const BlockSpec& spec, BuildContext& context);
+std::unique_ptr<Block> make_reverb(const BlockSpec& spec, BuildContext& context);
 
 /// Every knob reaches a new value in this time.
 inline constexpr float kRampSeconds = 0.010F;

@@ -3,3 +3,4 @@
 #include "kernels.inl"
 
 #include "rows.inl"
+#include "spectra.inl"

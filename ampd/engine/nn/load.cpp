@@ -22,11 +22,12 @@ std::string name_of(const Json& root) {
   return std::filesystem::path(root.file()).stem().string();
 }
 
-std::optional<double> loudness_of(const Json& root) {
+/// A number of the metadata; what is no number there is no claim.
+std::optional<double> claim_of(const Json& root, const char* key) {
   if (!root.has("metadata")) return {};
   const Json metadata = root.at("metadata");
-  if (!metadata.has("loudness") || !metadata.at("loudness").is_number()) return {};
-  return metadata.at("loudness").number();
+  if (!metadata.has(key) || !metadata.at(key).is_number()) return {};
+  return metadata.at(key).number();
 }
 
 /// 1e-5 of peak holds what float32 can lose many times over and no wrong weight; a recurrent net
@@ -125,7 +126,9 @@ ModelInfo describe(const Json& root, const std::string& family, const std::strin
   ModelInfo info;
   info.path = root.file();
   info.name = name_of(root);
-  info.loudness_db = loudness_of(root);
+  info.loudness_db = claim_of(root, "loudness");
+  info.input_level_dbu = claim_of(root, "input_level_dbu");
+  info.output_level_dbu = claim_of(root, "output_level_dbu");
   info.family = family;
   info.architecture = architecture;
   return info;

@@ -33,8 +33,11 @@ struct ModelInfo {
   int weight_count = 0;
   int mac_per_sample = 0;
   std::optional<double> loudness_db;  ///< what the file's metadata claims: RMS of full scale
-  bool has_quality = false;           ///< Net::set_quality chooses between sizes of the model
-  std::vector<std::string> knobs;     ///< of a net that was trained with them: [a-z0-9_], 0..1
+  /// What it claims of the capture: the dBu RMS of a 1 kHz sine that is 0 dBFS peak there.
+  std::optional<double> input_level_dbu;
+  std::optional<double> output_level_dbu;
+  bool has_quality = false;        ///< Net::set_quality chooses between sizes of the model
+  std::vector<std::string> knobs;  ///< of a net that was trained with them: [a-z0-9_], 0..1
   std::vector<std::string> warnings;
 
   [[nodiscard]] int playing_rate_hz() const {
