@@ -5,14 +5,15 @@ slots above are for rigs outside the bank.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ampd.errors import AmpdError, RigError
+from ampd.errors import LibraryError, RigError
 from ampd.library import Library, Stamp, stamp
-from ampd.rig import PROGRAM_COUNT, Rig, RigBlock, assign_programs, is_name
-from ampd.state import RigEntry
+from ampd.rig import PROGRAM_COUNT, Rig, RigBlock, is_name
+from ampd.sets import RigSet, assign_programs, set_programs
+from ampd.state import Knob, RigEntry
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Plan:
     rig: Rig
     models: Mapping[str, Path]  # by their names in the rig
     stamp: Stamp
+    impulses: Mapping[str, Path] = field(default_factory=dict)  # by their names in the rig
 
     def outdated(self) -> bool:
         """Whether one of its files has changed since. Blocks on the disk."""
@@ -35,8 +37,10 @@ class Built:
     plan: Plan
     values: Mapping[str, float]  # the rig's own, by path, in the engine's index order
     index: Mapping[str, int]  # path -> the engine's index
+    knobs: Mapping[str, Knob]  # path -> what it accepts
     memory_bytes: int
     latency_frames: int
+    cost_ns: float  # of a frame, in this machine's CPU time
     warnings: tuple[str, ...]
 
     @property
@@ -46,16 +50,25 @@ class Built:
 
 
 def plan_rig(library: Library, rig: Rig) -> Plan:
-    """Find the rig's models and note their stamps. Raises LibraryError, RigError. Blocks."""
-    models = {}
+    """Find the rig's models and impulses and note their stamps. Raises RigError. Blocks."""
+    models: dict[str, Path] = {}
+    impulses: dict[str, Path] = {}
     for block in rig.blocks:
-        for model in block.models:
-            try:
-                models[model] = library.find_model(model)
-            except AmpdError as error:
-                raise RigError(f"{rig.path or rig.name}: {block.name}/model: {error}") from error
-    files = [*([rig.path] if rig.path else []), *models.values()]
-    return Plan(rig, models, stamp(files))
+        for name in block.models:
+            models[name] = _found(rig, block, "model", library.find_model, name)
+        if block.impulse:
+            found = _found(rig, block, "impulse", library.find_cab, block.impulse)
+            impulses[block.impulse] = found
+    files = [*([rig.path] if rig.path else []), *models.values(), *impulses.values()]
+    return Plan(rig, models, stamp(files), impulses)
+
+
+def _found(rig: Rig, block: RigBlock, key: str, find: Callable[[str], Path], name: str) -> Path:
+    try:
+        return find(name)
+    except LibraryError as error:
+        line = f":{block.line}" if rig.path and block.line else ""
+        raise RigError(f"{rig.path or rig.name}{line}: {block.name}/{key}: {error}") from error
 
 
 def plan_model(path: Path) -> Plan:
@@ -72,14 +85,24 @@ class Bank:
     def __init__(self, slot_count: int) -> None:
         self.programs: dict[str, int] = {}  # rig name -> program = slot
         self.errors: dict[str, str] = {}  # rig name -> why it cannot be built
+        self.rig_set: RigSet | None = None  # None: all rigs of the folder
         self._built: dict[int, Built] = {}  # selected longest ago first
         self._scratch_slots = range(PROGRAM_COUNT, slot_count)
         self._scratch = itertools.cycle(self._scratch_slots)
 
-    def adopt(self, rigs: Sequence[Rig], errors: Mapping[str, str]) -> list[str]:
-        """Give every rig its program; returns a sentence for each that could not have its own."""
-        self.errors = dict(errors)
-        self.programs, complaints = assign_programs(rigs)
+    def adopt(
+        self, rigs: Sequence[Rig], errors: Mapping[str, str], rig_set: RigSet | None = None
+    ) -> list[str]:
+        """Give every rig its program, or with a set those of the set alone; returns a sentence for
+        each that could not have its own. What is built stays where it is: see misplaced()."""
+        self.rig_set = rig_set
+        if rig_set is None:
+            self.errors = dict(errors)
+            self.programs, complaints = assign_programs(rigs)
+            return complaints
+        wanted = {name for name, _ in rig_set.entries}
+        self.errors = {name: text for name, text in errors.items() if name in wanted}
+        self.programs, complaints = set_programs(rig_set, [rig.name for rig in rigs], errors)
         return complaints
 
     def slot_of(self, name: str) -> int:
@@ -93,10 +116,17 @@ class Bank:
 
     def claim(self, rig: Rig, busy: Set[int]) -> int:
         """A slot for a rig that has none: its own program, else the lowest free one, else a
-        scratch slot that is not among the `busy`."""
+        scratch slot that is not among the `busy`. While a set plays, its rigs have its programs
+        and all others scratch slots: the foot switches are the set's."""
         slot = self.slot_of(rig.name)
         if slot >= 0:
             return slot
+        if self.rig_set is not None:
+            own = dict(self.rig_set.entries).get(rig.name)
+            if own is None:
+                return self.scratch(busy)
+            self.programs[rig.name] = own
+            return own
         taken = set(self.programs.values())
         free = [program for program in range(PROGRAM_COUNT) if program not in taken]
         if not free:
@@ -133,6 +163,19 @@ class Bank:
         """Forget everything that was built; the programs stay."""
         self._built.clear()
 
+    def note_error(self, name: str, text: str) -> None:
+        """Note why the rig `name` cannot be built, if it is one of the bank's."""
+        if name in self.programs or name in self.errors:
+            self.errors[name] = text
+
+    def slots(self) -> list[int]:
+        """The slots in which something is built."""
+        return list(self._built)
+
+    def program_name(self, program: int) -> str:
+        """The rig of a MIDI program, "" where it has none."""
+        return next((name for name, number in self.programs.items() if number == program), "")
+
     def name_of(self, slot: int) -> str:
         """The rig in `slot`, "" where there is none."""
         built = self._built.get(slot)
@@ -156,7 +199,16 @@ class Bank:
     def unbuilt(self) -> list[str]:
         """The bank's rigs that are not built, in program order."""
         ordered = sorted(self.programs, key=self.programs.__getitem__)
-        return [name for name in ordered if self.programs[name] not in self._built]
+        return [name for name in ordered if not self._holds(name)]
+
+    def misplaced(self) -> list[int]:
+        """The slots of programs that hold another rig than the program's, or whose program has
+        none: what adopt() leaves when the programs change."""
+        return [
+            slot
+            for slot in self._built
+            if slot < PROGRAM_COUNT and self.programs.get(self.name_of(slot)) != slot
+        ]
 
     def program_slots(self) -> list[int]:
         """For each MIDI program its slot, -1 where it has no rig."""
@@ -166,8 +218,12 @@ class Bank:
     def entries(self) -> tuple[RigEntry, ...]:
         """The bank as people see it, in program order; unreadable rigs last."""
         good = [
-            RigEntry(name, program, program in self._built, self.errors.get(name, ""))
+            RigEntry(name, program, self._holds(name), self.errors.get(name, ""))
             for name, program in sorted(self.programs.items(), key=lambda item: item[1])
         ]
         bad = sorted(self.errors.keys() - self.programs.keys())
         return (*good, *(RigEntry(name, None, False, self.errors[name]) for name in bad))
+
+    def _holds(self, name: str) -> bool:
+        """Whether the program of the rig `name` has it built."""
+        return self.name_of(self.programs[name]) == name

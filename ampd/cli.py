@@ -18,8 +18,11 @@ from typing import Any
 from ampd import __version__
 from ampd.config import MAX_OUTPUTS, Config, load_config
 from ampd.errors import AmpdError, CommandError, EngineError, LibraryError, UnreachableError
-from ampd.help import BENCH, CHECK, EXAMPLES
+from ampd.help import BENCH, CHECK, EXAMPLES, LEARN
+from ampd.learn_verb import add_options, learn_controller
 from ampd.library import Library
+from ampd.live_verbs import add_live
+from ampd.rig_verbs import add_rig
 
 MAX_PORT = 65535
 MAX_BLOCK_FRAMES = 8192
@@ -57,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_run(verbs)
     _add_remote(verbs)
+    add_live(verbs, _verb, _port)
     _add_offline(verbs)
     return parser
 
@@ -117,7 +121,15 @@ def _add_remote(verbs: Any) -> None:
     )
     set_.add_argument("path", metavar="PATH", help="block/param, mix, bypass, mute ...")
     set_.add_argument("value", metavar="VALUE", help="a number, or on/off")
-    for parser in (status, rigs, load, set_):
+    learn = _verb(
+        verbs,
+        "learn",
+        learn_controller,
+        "bind the MIDI controller that moves next to a knob",
+        LEARN,
+    )
+    add_options(learn)
+    for parser in (status, rigs, load, set_, learn):
         parser.add_argument("--port", type=_port, metavar="N", help="the daemon's OSC port")
 
 
@@ -148,6 +160,7 @@ def _add_offline(verbs: Any) -> None:
         "--isa", default="auto", metavar="X", help="auto, scalar, generic, avx2 ..."
     )
     _add_check(verbs)
+    add_rig(verbs, _verb, _rate)
     _add_bench(verbs)
 
 
@@ -248,7 +261,7 @@ def show_status(options: argparse.Namespace) -> int:
 
 def show_rigs(options: argparse.Namespace) -> int:
     """ampd rigs"""
-    from ampd.rig import assign_programs  # noqa: PLC0415
+    from ampd.sets import assign_programs  # noqa: PLC0415
     from ampd.view import RigRow, show_rig_rows  # noqa: PLC0415
 
     try:
@@ -307,16 +320,20 @@ def render_file(options: argparse.Namespace) -> int:
     """ampd render IN OUT"""
     from ampd.bank import plan_rig  # noqa: PLC0415
     from ampd.offline import RenderJob, render  # noqa: PLC0415
-    from ampd.session import isas  # noqa: PLC0415
+    from ampd.passports import Store  # noqa: PLC0415
+    from ampd.rack import isas  # noqa: PLC0415
+    from ampd.rehearsal import Levels  # noqa: PLC0415
 
     if options.isa != "auto" and options.isa not in isas():
         raise CommandError(
             f"--isa is {options.isa!r}, expected auto or one of {', '.join(isas())} here."
         )
-    plan = None
+    plan, levels = None, Levels()
     if options.rig is not None:
-        library = _library(load_config(options.config))
+        config = load_config(options.config)
+        library = _library(config)
         plan = plan_rig(library, library.load_rig(options.rig))
+        levels = Levels(config.output_level, config.input_dbu, Store(config.paths.cache))
     done = render(
         RenderJob(
             options.source,
@@ -326,6 +343,7 @@ def render_file(options: argparse.Namespace) -> int:
             options.block,
             not options.no_resample,
             options.isa,
+            levels,
         )
     )
     for note in done.notes:
@@ -340,10 +358,12 @@ def render_file(options: argparse.Namespace) -> int:
 def check_files(options: argparse.Namespace) -> int:
     """ampd check FILE..."""
     from ampd.passport import check_all  # noqa: PLC0415
+    from ampd.passports import Store  # noqa: PLC0415
     from ampd.view import show_checks  # noqa: PLC0415
 
-    library = _library(load_config(options.config))
-    rows = check_all(options.files, library, options.rate, not options.no_cost)
+    config = load_config(options.config)
+    library, store = _library(config), Store(config.paths.cache)
+    rows = check_all(options.files, library, options.rate, not options.no_cost, store)
     if options.json:
         found = list(rows)
         print(json.dumps([asdict(row) for row in found], indent=2))
@@ -371,7 +391,7 @@ def bench_models(options: argparse.Namespace) -> int:
 
 
 def _library(config: Config) -> Library:
-    return Library(config.paths.rigs, config.paths.models)
+    return Library(config.paths.rigs, config.paths.models, config.paths.cabs)
 
 
 def _ask(

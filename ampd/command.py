@@ -16,8 +16,10 @@ from ampd.rig import is_name
 Value: TypeAlias = float | bool | str
 Argument: TypeAlias = object  # int, float, bool or str; anything else is refused
 
-GLOBAL_PATHS = ("bypass", "mute")  # not in rigs: they outlive a switch
-PARAM_PATH = re.compile(r"mix|[a-z][a-z0-9]{0,17}/[a-z][a-z0-9_]{0,31}")
+# Not in rigs: they outlive a switch.
+SWITCHES = ("bypass", "mute", "tuner", "tuner_mutes")
+NUMBERS = ("master_db", "tempo_bpm", "tuner_reference_hz")
+PARAM_PATH = re.compile(r"mix|snapshot|morph|[a-z][a-z0-9]{0,17}/[a-z][a-z0-9_]{0,31}")
 DEFAULT_LEASE_S = 30
 MAX_LEASE_S = 3600
 MAX_PORT = 65535
@@ -47,10 +49,48 @@ class SetParam:
 
 @dataclass(frozen=True)
 class SetGlobal:
-    """Turn "bypass" or "mute" on or off."""
+    """Set what belongs to the whole rack: a switch of SWITCHES, or a number of NUMBERS, which the
+    engine clamps."""
 
     path: str
-    value: bool
+    value: bool | float
+
+
+@dataclass(frozen=True)
+class StepSnapshot:
+    """Choose the snapshot `step` places on; it goes round."""
+
+    step: int  # +1 or -1
+
+
+@dataclass(frozen=True)
+class SelectSet:
+    """Put the rigs of the set `name` under the foot; "" is all rigs of the folder. What plays
+    plays on."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class StepSet:
+    """The set `step` places on in bank order; it goes round."""
+
+    step: int  # +1 or -1
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One tap of the tempo."""
+
+
+@dataclass(frozen=True)
+class Panic:
+    """Whatever hangs or howls: the dry guitar, at once."""
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Which controller moves next? It does nothing else meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +123,10 @@ class Ping:
     port: int | None = None
 
 
-EngineCommand: TypeAlias = SelectRig | StepRig | SetParam | SetGlobal
-Command: TypeAlias = EngineCommand | Query | Subscribe | Unsubscribe | Ping
+EngineCommand: TypeAlias = (
+    SelectRig | StepRig | SetParam | SetGlobal | StepSnapshot | SelectSet | StepSet | Tap | Panic
+)
+Command: TypeAlias = EngineCommand | Learn | Query | Subscribe | Unsubscribe | Ping
 
 
 def parse(path: str, arguments: Sequence[Argument]) -> Command:
@@ -94,6 +136,8 @@ def parse(path: str, arguments: Sequence[Argument]) -> Command:
         return parser(path, arguments)
     if not PARAM_PATH.fullmatch(path):
         raise CommandError(f"{path[:80]!r} is not an address of ampd.")
+    if path.endswith("/bypass"):
+        return _param_switch(path, arguments)
     if not arguments:
         return Query(path)
     _count(path, arguments, 1)
@@ -110,19 +154,53 @@ def _select(path: str, arguments: Sequence[Argument]) -> Command:
     return SelectRig(name)
 
 
-def _step(path: str, arguments: Sequence[Argument]) -> Command:
+def _select_set(path: str, arguments: Sequence[Argument]) -> Command:
+    if not arguments:
+        return Query(path)
     _count(path, arguments, 1)
-    # A button of a touch surface sends 1 when it is pressed and 0 when it is let go.
-    if arguments and not _switch(path, arguments[0]):
-        return Query("rig")
-    return StepRig(1 if path == "rig/next" else -1)
+    name = arguments[0]
+    if not isinstance(name, str) or (name != "" and not is_name(name)):
+        raise CommandError(
+            f'{path}: found {_show(name)}, expected the name of a set, or "" for all rigs.'
+        )
+    return SelectSet(name)
 
 
-def _global(path: str, arguments: Sequence[Argument]) -> Command:
+def _button(otherwise: Command, pressed: Command) -> Callable[[str, Sequence[Argument]], Command]:
+    """A button of a touch surface sends 1 when it is pressed and 0 when it is let go."""
+
+    def parser(path: str, arguments: Sequence[Argument]) -> Command:
+        _count(path, arguments, 1)
+        return otherwise if arguments and not _switch(path, arguments[0]) else pressed
+
+    return parser
+
+
+def _global_switch(path: str, arguments: Sequence[Argument]) -> Command:
     if not arguments:
         return Query(path)
     _count(path, arguments, 1)
     return SetGlobal(path, _switch(path, arguments[0]))
+
+
+def _global_number(path: str, arguments: Sequence[Argument]) -> Command:
+    if not arguments:
+        return Query(path)
+    _count(path, arguments, 1)
+    return SetGlobal(path, _number(path, arguments[0]))
+
+
+def _param_switch(path: str, arguments: Sequence[Argument]) -> Command:
+    """A block's bypass is on or off, in every spelling of it."""
+    if not arguments:
+        return Query(path)
+    _count(path, arguments, 1)
+    return SetParam(path, float(_switch(path, arguments[0])))
+
+
+def _learn(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 0)
+    return Learn()
 
 
 def _query(path: str, arguments: Sequence[Argument]) -> Command:
@@ -154,11 +232,21 @@ def _ping(path: str, arguments: Sequence[Argument]) -> Command:
 
 _PARSERS: dict[str, Callable[[str, Sequence[Argument]], Command]] = {
     "rig": _select,
-    "rig/next": _step,
-    "rig/prev": _step,
-    "bypass": _global,
-    "mute": _global,
+    "rig/next": _button(Query("rig"), StepRig(1)),
+    "rig/prev": _button(Query("rig"), StepRig(-1)),
+    "snapshot/next": _button(Query("snapshot"), StepSnapshot(1)),
+    "snapshot/prev": _button(Query("snapshot"), StepSnapshot(-1)),
+    "set": _select_set,
+    "set/next": _button(Query("set"), StepSet(1)),
+    "set/prev": _button(Query("set"), StepSet(-1)),
+    "tap": _button(Query("tempo_bpm"), Tap()),
+    "panic": _button(Query("bypass"), Panic()),
+    "learn": _learn,
+    **dict.fromkeys(SWITCHES, _global_switch),
+    **dict.fromkeys(NUMBERS, _global_number),
     "rigs": _query,
+    "sets": _query,
+    "snapshots": _query,
     "status": _query,
     "jack": _query,
     "subscribe": _subscribe,

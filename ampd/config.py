@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ampd.errors import ConfigError
+from ampd.midi import CHANNEL_COUNT
+from ampd.profiles import PROFILES
 
 MAX_BYTES = 256 * 1024
 PATTERN_LENGTH = 256
 MAX_PATTERNS = 32
 MAX_OUTPUTS = 2
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+OUTPUT_LEVELS = ("raw", "normalized", "calibrated")
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,24 @@ class OscConfig:
 
 
 @dataclass(frozen=True)
+class MidiConfig:
+    """What controllers do outside rigs; profiles.py, midi_file.py."""
+
+    profile: str = "hx"
+    channel: int = 0  # 1 to 16; 0 = any
+    map: Path = Path("midi.yaml")  # the player's own bindings; need not be there
+    feedback: bool = True  # values go back to midi_out
+
+
+@dataclass(frozen=True)
 class PathsConfig:
-    """The two rooms of the library; both end up absolute or relative to the working directory."""
+    """The rooms of the library, and where measurements are kept; absolute or relative to the
+    working directory in the end."""
 
     rigs: Path = Path("rigs")
     models: Path = Path("models")
+    cabs: Path = Path("models/cabs")
+    cache: Path = field(default_factory=lambda: cache_path())
 
 
 @dataclass(frozen=True)
@@ -57,9 +73,12 @@ class Config:
 
     jack: JackConfig = field(default_factory=JackConfig)
     osc: OscConfig = field(default_factory=OscConfig)
+    midi: MidiConfig = field(default_factory=MidiConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     start_rig: str = "clean"
     memory_mb: int = 512
+    output_level: str = "raw"  # of a rig that does not say: one of OUTPUT_LEVELS
+    input_dbu: float = 12.0  # RMS of a 1 kHz sine that reads 0 dBFS peak at the interface
     source: Path | None = None
 
 
@@ -68,6 +87,28 @@ def _integer(low: int, high: int) -> Callable[[Any], int]:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"a whole number from {low} to {high}")
         return value
+
+    return check
+
+
+def _decimal(low: float, high: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return str(value)
 
     return check
 
@@ -107,9 +148,33 @@ def _loopback(value: Any) -> str:
 
 
 def _folder(value: Any) -> Path:
+    return _path(value, "a folder")
+
+
+def _file(value: Any) -> Path:
+    return _path(value, "a file")
+
+
+def _path(value: Any, what: str) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("a folder, absolute or relative to this file")
+        raise ValueError(f"{what}, absolute or relative to this file")
     return Path(value).expanduser()
+
+
+def _profile(value: Any) -> str:
+    if not isinstance(value, str) or value not in PROFILES:
+        raise ValueError(f"one of {', '.join(PROFILES)}")
+    return value
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _folder_or_default(value: Any) -> Path | None:
+    return None if value == "" else _folder(value)
 
 
 KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
@@ -122,9 +187,22 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "midi_out": _patterns(MAX_PATTERNS),
     },
     "osc": {"host": _loopback, "port": _integer(0, 65535)},
-    "paths": {"rigs": _folder, "models": _folder},
+    "midi": {
+        "profile": _profile,
+        "channel": _integer(0, CHANNEL_COUNT),
+        "map": _file,
+        "feedback": _switch,
+    },
+    "paths": {
+        "rigs": _folder,
+        "models": _folder,
+        "cabs": _folder,
+        "cache": _folder_or_default,
+    },
     "rig": {"start": _name},
     "bank": {"memory_mb": _integer(1, 65536)},
+    "output": {"level": _one_of(OUTPUT_LEVELS)},
+    "calibration": {"input_dbu": _decimal(-40.0, 40.0)},
 }
 
 
@@ -132,6 +210,11 @@ def search_path() -> list[Path]:
     """The places where ampd.toml is looked for, best first."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return [Path("ampd.toml"), Path(home) / "ampd" / "ampd.toml"]
+
+
+def cache_path() -> Path:
+    """Where measurements are kept unless ampd.toml says: $XDG_CACHE_HOME/ampd or ~/.cache/ampd."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ampd"
 
 
 def load_config(path: Path | None = None) -> Config:
@@ -163,15 +246,21 @@ def parse_config(text: str, path: Path) -> Config:
     values = {section: _section(path, section, table) for section, table in document.items()}
     base = path.parent
     folders = values.get("paths", {})
+    midi = values.get("midi", {})
     return Config(
         jack=JackConfig(**values.get("jack", {})),
         osc=OscConfig(**values.get("osc", {})),
+        midi=MidiConfig(**midi | {"map": base / midi.get("map", MidiConfig.map)}),
         paths=PathsConfig(
             rigs=base / folders.get("rigs", PathsConfig.rigs),
             models=base / folders.get("models", PathsConfig.models),
+            cabs=base / folders.get("cabs", PathsConfig.cabs),
+            cache=base / (folders.get("cache") or cache_path()),
         ),
         start_rig=values.get("rig", {}).get("start", Config.start_rig),
         memory_mb=values.get("bank", {}).get("memory_mb", Config.memory_mb),
+        output_level=values.get("output", {}).get("level", Config.output_level),
+        input_dbu=values.get("calibration", {}).get("input_dbu", Config.input_dbu),
         source=path,
     )
 

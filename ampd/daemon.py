@@ -3,8 +3,9 @@
 Who runs where:
 
     main thread    the asyncio loop: OSC endpoint, Session (State, commands, facts), signals
-    "asyncio_N"    workers of asyncio.to_thread: rig files, building of chains; one engine call at
-                   a time (Session's lock), GIL released in it
+    "asyncio_N"    workers of asyncio.to_thread: rig files, building of chains, the tuner's look at
+                   the guitar; one engine call at a time (Driver's lock), GIL released in it
+    watchfiles     its own thread: waits for files that change
     "jack"         Supervisor: the JackHost and every libjack call
     warm           the engine's own: feeds a new chain what was played last; no Python
     audio          libjack's own: Engine::process; no Python
@@ -21,8 +22,12 @@ from ampd.config import Config
 from ampd.control.osc import OscEndpoint
 from ampd.errors import AmpdError
 from ampd.library import Library
+from ampd.passports import Store
+from ampd.rehearsal import Levels
 from ampd.session import Session
+from ampd.stock import Settings
 from ampd.supervisor import Supervisor
+from ampd.watcher import watch
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +50,12 @@ async def run(config: Config, start: Start) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    session = Session(Library(config.paths.rigs, config.paths.models), config.memory_mb)
+    paths = config.paths
+    levels = Levels(config.output_level, config.input_dbu, Store(paths.cache))
+    session = Session(
+        Library(paths.rigs, paths.models, paths.cabs),
+        Settings(config.memory_mb, config.midi, levels),
+    )
     osc = OscEndpoint(session)
     supervisor = Supervisor(session, config.jack)
     clean = True
@@ -56,7 +66,10 @@ async def run(config: Config, start: Start) -> bool:
         supervisor.start()
         try:
             session.fill_bank()
+            watcher = asyncio.create_task(watch(session, config), name="watcher")
             await _serve(session, osc, config, stopping)
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
         finally:
             clean = await supervisor.stop()
     finally:

@@ -24,7 +24,7 @@ class AmpdError(Exception):
 
 
 class ConfigError(AmpdError):
-    """ampd.toml cannot be read, or holds a key or value that is not allowed."""
+    """ampd.toml or midi.yaml cannot be read or written, or holds what is not allowed."""
 
 
 class RigError(AmpdError):

@@ -10,11 +10,17 @@ first sound:
 while it runs, from any terminal:
   ampd rigs                            what can be loaded
   ampd load drive                      switch; nobody hears a gap
+  ampd snapshot lead                   values and bypasses of the same rig
+  ampd sets gig                        other rigs under the foot
+  ampd tune                            a needle; the rig is silent meanwhile
   ampd set amp/gain_db 6               turn a knob of the rig that plays
   ampd set bypass on
+  ampd learn delay/mix                 move a pedal, and it turns that knob
   ampd status                          rig, JACK, load, last switch
 
 without a daemon:
+  ampd rig new lead --full             write a rig; 'ampd rig --help' has the rest
+  ampd rig validate                    does every rig play, and if not, why
   ampd render di.wav out.wav --rig drive
   ampd check some-amp.nam              what it is, how loud, what it costs here
   ampd check rigs/*.yaml models/*/*.json
@@ -30,11 +36,17 @@ in a sentence, and makes the exit code 1.
 
   field     what the sound of now depends on, looking back; it delays nothing
   latency   what the model adds to the rig's delay, at the host's rate
-  loudness  measured: RMS of the model's answer to three seconds of guitar
-            (ampd's own, peak 0.3), in dB of full scale; and what the file's
-            metadata claims, for another guitar
+  loudness  measured, of the answer to three seconds of guitar (ampd's own,
+            peak 0.3): LUFS, weighed as the ear weighs it (the K-weighting of
+            ITU-R BS.1770, no gate, the mean of both sides); RMS, to compare
+            with what the file's metadata claims, for another guitar
+  silence   what the model gives for it: noise, and direct current
+  polarity  and how much later a click is answered: by more than a few
+            frames where a capture was not aligned
   cost      thread CPU time of the bare model, the least of a tenth of a
             second; 100 % of a period is one core
+
+All but the cost is measured once and kept by the file's hash ([paths] cache).
 
 examples:
   ampd check some-amp.nam
@@ -43,12 +55,17 @@ examples:
 
 --json: each object has file, ok, kind (model, rig, settings, or null where ok
 is false); a bad file has error; a model and a rig have memory_bytes,
-host_rate_hz, latency_frames, latency_ms, warnings; a rig has blocks; a model
+host_rate_hz, latency_frames, latency_ms, loudness_lufs, warnings; a rig has
+blocks; a model
   family architecture name weights mac_per_sample knobs has_quality
   receptive_field_frames receptive_field_ms
   memory_frames memory_ms (a recurrent net settles in that; 0: see the field)
   sample_rate_hz sample_rate_stated (false: the rate is its family's)
-  loudness_file_db (null: not claimed) loudness_measured_dbfs
+  loudness_file_db (null: not claimed) loudness_measured_dbfs (both RMS)
+  dc_dbfs noise_dbfs (for silence; -200: none)
+  polarity (1, -1 upside down, 0 cannot be told)
+  click_latency_frames (measured, at the model's rate; null: no answer)
+  input_level_dbu output_level_dbu (claimed by the file, or null) sha256
   cost (null, or isa period_frames ns_per_sample percent_of_period
   times_real_time)
 """
@@ -70,4 +87,120 @@ examples:
 --json: a list of objects with file family architecture block (frames) isa
 ns_per_sample (the least) median_ns_per_sample times_real_time
 percent_of_period mac_per_sample gmac_per_s peak_gmac_per_s fraction_of_peak
+"""
+
+RIG = """\
+A rig is one sound, a file NAME.yaml in the folder of rigs:
+
+  program: 5
+  chain:
+    - amp: {model: champ, gain_db: 3}
+    - cab: {}
+    - reverb: {decay_s: 1.8, mix: 0.15}
+
+rigs/README.md has every key and every value of every block.
+
+examples:
+  ampd rig new lead --full      write a whole board to begin with
+  ampd rig validate lead        does it play, and if not, why
+  ampd rig show lead            its blocks, values, snapshots and cost
+  ampd load lead                play it, where the daemon runs
+"""
+
+RIG_SHOW = """\
+The rig is built as it would be played: a block has all its values, those that
+the file leaves out too. Each value stands behind its name, which is its address
+behind the block's: amp/gain_db is what 'ampd set' and a foot controller turn.
+
+  program   what selects it: its own number, or the one that is free for it
+  latency   what the rig delays, at the host's rate
+  cost      thread CPU time of the whole rig, the least of a third of a second
+
+examples:
+  ampd rig show lead
+  ampd rig show --rate 44100 rigs/lead.yaml
+"""
+
+RIG_NEW = """\
+Writes NAME.yaml into the folder of rigs and says what to do next. A file that
+is there is never overwritten. Without --model the amp plays the first model of
+the library; a copy by --from leaves the program number out.
+
+examples:
+  ampd rig new crunch --model champ        an amp and a loudspeaker
+  ampd rig new lead --full                 gate to reverb, two snapshots
+  ampd rig new lead2 --from lead
+"""
+
+RIG_VALIDATE = """\
+Each rig is read, its models and impulses are found, and its chain is built as
+it would be played. One line a rig: ok and what it holds, or bad and file, line,
+what was found, what is expected. A set (sets/NAME.yaml in the folder of rigs)
+is good where all its rigs are there. Exit code 1 where one is bad.
+
+Without a name every rig and set of the library is examined; a line with 'note'
+tells of two that ask for one number, and of what a model's file warns of.
+
+examples:
+  ampd rig validate lead
+  ampd rig validate rigs/*.yaml rigs/sets/*.yaml
+  ampd rig validate && ampd run
+"""
+
+LEARN = """\
+Asks the running daemon for the next controller that moves, writes it into your
+own map (midi.yaml; [midi] map in ampd.toml), and the daemon reads that at once.
+What the controller did before it does no more. A rig's own 'midi:' stands over
+your map, and your map over the profile of ampd.toml.
+
+Not learned: controllers 0 and 32 (bank select), 33 to 63 (lower halves), and
+what the profile keeps for tap, tuner, mute and panic; it goes on listening.
+
+PATH is what OSC uses behind /ampd/, or an action:
+  amp/gain_db, delay/bypass, mix     any knob or switch of the rig that plays
+  bypass, mute, tuner, master_db, tempo_bpm, morph
+  rig/next, rig/prev, rig/program/5, rig/step (0-63 back, 64-127 on)
+  snapshot/next, snapshot/prev, snapshot/select (0-7, 8 next, 9 previous)
+  set/next, set/prev, tap, panic
+  foot/1 to foot/10                  bypass of that block of the chain
+
+examples:
+  ampd learn amp/gain_db --low -10 --high 20
+  ampd learn delay/bypass --mode toggle    a foot switch
+  ampd learn master_db --low -90 --high 0 --curve fast       a volume pedal
+  ampd learn --list                        what every controller does
+  ampd learn --forget delay/mix            or the controller: --forget 74
+"""
+
+SNAPSHOT = """\
+A snapshot is a set of values and bypasses that the rig's file lays over its
+own: no reload, no gap. 0 is the rig itself.
+
+examples:
+  ampd snapshot              which there are, and which is on
+  ampd snapshot 2
+  ampd snapshot lead
+  ampd snapshot next
+  ampd set morph 0.5         half-way between two of them
+"""
+
+SETS = """\
+A set is a file, sets/NAME.yaml in the folder of rigs: the rigs that are under
+the foot, and their program numbers. 'all' is every rig of the folder. What
+plays plays on; the next program change is the set's.
+
+examples:
+  ampd sets                  which there are, and which is under the foot
+  ampd sets gig
+  ampd sets next
+"""
+
+TUNE = """\
+The needle is # on a scale of a semitone, half of it to either side; the | in
+its middle is in tune. Ctrl-C ends it, and the rig is heard again.
+
+examples:
+  ampd tune
+  ampd tune --reference 442
+  ampd tune --loud           the guitar is heard meanwhile
 """

@@ -6,19 +6,20 @@ to the event loop's thread.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ampd.bank import Bank
+from ampd.bank import Bank, Built
 from ampd.command import Value
 from ampd.errors import EngineError
-from ampd.state import Change, Event, Faulted, State, Swapped, Switch
+from ampd.state import Change, Event, Faulted, Knob, State, Swapped, Switch
 
 log = logging.getLogger(__name__)
 
 HALF = 0.5  # of a toggle: on from here up
 GLOBAL_SLOT = -1
+METHODS = ("crossfade", "duck")
 Key = tuple[int, int]  # what a command is about: (slot, index) of a knob, GLOBAL_SLOT, or SELECT
 SELECT: Key = (-2, 0)
 
@@ -40,18 +41,37 @@ class Report(Protocol):
     def id(self) -> int: ...
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a foot asked for and the audio thread cannot do alone.
+
+    kind    "slot"        the rig of slot `number` is not built
+            "program"     program number % 128 of bank number // 128
+            "action"      the set `value` places on, 1 or -1
+            "controller"  while learning: controller number % 128 of channel number // 128 moved to
+                          `value`
+    """
+
+    kind: str
+    number: int
+    value: float
+    turn: int  # Observer.turns then
+
+
 class Observer:
     """Holds the State and replaces it as reports come in."""
 
-    def __init__(self, bank: Bank, global_paths: Sequence[str]) -> None:
+    def __init__(self, bank: Bank, global_knobs: Mapping[str, Knob]) -> None:
         self.state = State()
         self.wanted_slot = -1
         self.heard_slot = -1
         self.switching = False
         self.settled = asyncio.Event()  # what is wanted is heard
-        self.missing: list[int] = []  # slots that a foot switch asked for and nothing is built in
+        self.wishes: list[Wish] = []
+        self.turns = 0  # selections so far, whoever asked
         self._bank = bank
-        self._global_paths = list(global_paths)
+        self._globals = dict(global_knobs)
+        self._global_paths = list(global_knobs)
         self._switch_from = ""
         self._asked_frame = 0
         self._selects: dict[int, int] = {}  # command id -> engine frame when it was asked
@@ -83,14 +103,14 @@ class Observer:
         for callback in list(self._subscribers):
             callback(event)
 
-    def reset(self, sample_rate_hz: int, isa: str, globals_on: Sequence[bool]) -> None:
+    def reset(self, sample_rate_hz: int, isa: str) -> None:
         """A new engine: nothing plays in it, and nothing asked of the old one is answered."""
         for _, future in self._pending.values():
             if not future.done():
                 future.set_exception(EngineError("The engine was replaced meanwhile; ask again."))
         self.wanted_slot = self.heard_slot = -1
         self.switching = False
-        values = dict(zip(self._global_paths, globals_on, strict=True))
+        values = {path: self._value(path, knob.default) for path, knob in self._globals.items()}
         self.update(sample_rate_hz=sample_rate_hz, isa=isa, globals=values, latency_frames=0)
 
     # --- answers --------------------------------------------------------------------------------
@@ -136,10 +156,11 @@ class Observer:
                 case "audible":
                     self._audible(report)
                 case "switched":
-                    self.switching = False
-                    self.settled.set()
-                case "refused" if report.id == 0 and self._bank.get(report.slot) is None:
-                    self.missing.append(report.slot)
+                    self._switched(report)
+                case "refused" | "program" | "action" | "controller":
+                    self._wish(report)
+                case "now":
+                    self._now(report)
                 case "changed":
                     self._changed(report)
                 case "fault":
@@ -148,7 +169,14 @@ class Observer:
                     self._late(report)
             self._answer(report)
 
+    def _wish(self, report: Report) -> None:
+        if report.kind != "refused":
+            self.wishes.append(Wish(report.kind, report.index, report.value, self.turns))
+        elif report.id == 0 and self._bank.get(report.slot) is None:
+            self.wishes.append(Wish("slot", report.slot, 0.0, self.turns))
+
     def _selected(self, report: Report) -> None:
+        self.turns += 1
         built = self._bank.get(report.slot)
         if built is None:
             return
@@ -158,14 +186,46 @@ class Observer:
         self.wanted_slot = report.slot
         self._bank.touch(report.slot)
         name = built.plan.rig.name
-        self.update(
-            wanted_rig=name,
-            values=dict(built.values),
-            warnings=built.warnings,
-        )
+        self._show_wanted(built)
         self.emit(Change("rig", name))
         for path, value in built.values.items():
             self.emit(Change(path, value))
+
+    def _switched(self, report: Report) -> None:
+        self.switching = False
+        if self.heard_slot != report.slot:  # that it is audible was lost
+            self._show_heard(report.slot)
+        self.settled.set()
+
+    def _show_wanted(self, built: Built | None) -> None:
+        if built is None:
+            empty = {"wanted_rig": "", "values": {}, "snapshots": (), "warnings": ()}
+            self.update(**empty, params=self._globals)
+            return
+        self.update(
+            wanted_rig=built.plan.rig.name,
+            values=dict(built.values),
+            params={**self._globals, **built.knobs},
+            snapshots=tuple(snapshot.name for snapshot in built.plan.rig.snapshots),
+            warnings=built.warnings,
+        )
+
+    def _show_heard(self, slot: int) -> None:
+        self.heard_slot = slot
+        heard = self._bank.get(slot)
+        if heard is not None:
+            self.update(rig=heard.plan.rig.name, latency_frames=heard.latency_frames)
+
+    def _now(self, report: Report) -> None:
+        """Reports were lost, or a selection was refused: this is how things stand, and all values
+        follow."""
+        self.wanted_slot = report.slot
+        self.switching = report.slot != report.index
+        if not self.switching:
+            self.settled.set()
+        self._show_wanted(self._bank.get(report.slot))
+        self.emit(Change("rig", self.state.wanted_rig))
+        self._show_heard(report.index)
 
     def _audible(self, report: Report) -> None:
         self.heard_slot = report.slot
@@ -174,7 +234,8 @@ class Observer:
         latency_frames = built.latency_frames if built else self.state.latency_frames
         frames = max(0, report.frame - self._asked_frame)
         milliseconds = round(1000.0 * frames / self.state.sample_rate_hz, 3)
-        switch = Switch(self._switch_from, name, milliseconds, "crossfade")
+        method = METHODS[report.value >= HALF]
+        switch = Switch(self._switch_from, name, milliseconds, method)
         self.update(rig=name, latency_frames=latency_frames, last_switch=switch)
         self.settled.set()
         self.emit(Swapped(switch))
@@ -183,7 +244,8 @@ class Observer:
         value: Value
         built = self._bank.get(report.slot)
         if report.slot == GLOBAL_SLOT:
-            path, value = self._global_paths[report.index], report.value >= HALF
+            path = self._global_paths[report.index]
+            value = self._value(path, report.value)
             self.update(globals={**self.state.globals, path: value})
         elif report.slot == self.wanted_slot and built is not None:
             path, value = built.paths[report.index], report.value
@@ -191,6 +253,9 @@ class Observer:
         else:
             return
         self.emit(Change(path, value))
+
+    def _value(self, path: str, value: float) -> bool | float:
+        return value >= HALF if self._globals[path].is_switch else value
 
     def _fault(self, report: Report) -> None:
         name = self._bank.name_of(report.slot)

@@ -3,7 +3,7 @@
 All functions block for as long as the work takes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 
 from ampd.bank import Plan
 from ampd.errors import AudioFileError, EngineError
-from ampd.session import (
+from ampd.rack import (
     Engine,
     LoadError,
     build,
     inspect_model,
     render_model,
 )
-
-SETTLE_FRAMES = 64
-SETTLE_ROUNDS = 4096
+from ampd.rehearsal import Levels, levelled, settle
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class RenderJob:
     block_frames: int = 64
     resample: bool = True  # False: run at the file's rate whatever the model's own is
     isa: str = "auto"
+    levels: Levels = field(default_factory=Levels)
 
 
 def render(job: RenderJob) -> Rendered:
@@ -105,16 +104,9 @@ def _render_rig(
     if not job.resample:
         rate = _own_rate(plan, rate)
     engine = Engine(rate, False, True, job.isa)
-    latency_frames = build(engine, 0, plan).latency_frames
-    engine.select(0)
-    silence = np.zeros(SETTLE_FRAMES, np.float32)
-    for _ in range(SETTLE_ROUNDS):
-        engine.process(silence, SETTLE_FRAMES)
-        engine.service()
-        if any(fact.kind == "switched" for fact in engine.facts()):
-            break
-    else:
-        raise EngineError("The engine did not finish the switch to the rig.")
+    setup = levelled(plan, rate, job.levels)
+    latency_frames = build(engine, 0, plan, setup).latency_frames
+    settle(engine)
     tail = np.zeros(latency_frames, np.float32)
     out = engine.process(np.concatenate([signal, tail]), job.block_frames)[:, latency_frames:]
     return out[:1] if np.array_equal(out[0], out[1]) else out

@@ -5,24 +5,28 @@ are the JSON of both verbs, key for key: a name ends in its unit, null is "not k
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ampd.bank import plan_rig
 from ampd.config import load_config
 from ampd.errors import AmpdError, EngineError
+from ampd.levels import rig_loudness_lufs
 from ampd.library import Library
-from ampd.probe import guitar_signal, loudness_dbfs
-from ampd.rig import read_rig
-from ampd.session import (
+from ampd.passports import Cost, Passport, Store, fingerprint
+from ampd.probe import examination_signal, read_answer
+from ampd.rack import (
     BlockSpec,
     Engine,
     LoadError,
+    RigSpec,
     build,
     isas,
     measure_cost,
     render_model,
 )
+from ampd.rehearsal import rig_answer
+from ampd.rig import read_rig
 
 RIG_ENDINGS = (".yaml", ".yml")
 PERIOD_FRAMES = 64
@@ -61,18 +65,8 @@ class RigPassport:
     host_rate_hz: int
     latency_frames: int  # at the host's rate
     latency_ms: float
+    loudness_lufs: float  # of its answer to ampd.probe's guitar, K-weighted, as the file has it
     warnings: list[str]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the bare net takes of this core, in thread CPU time, the least of a few rounds."""
-
-    isa: str
-    period_frames: int
-    ns_per_sample: float
-    percent_of_period: float
-    times_real_time: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +92,15 @@ class ModelPassport:
     latency_frames: int  # at the host's rate
     latency_ms: float
     loudness_file_db: float | None  # what the file's metadata claims: RMS of full scale
-    loudness_measured_dbfs: float  # RMS of the answer to ampd.probe's guitar
+    loudness_measured_dbfs: float  # RMS of the answer to ampd.probe's guitar, for comparison
+    loudness_lufs: float  # of the same answer, K-weighted: as the ear has it
+    dc_dbfs: float  # for silence; -200 is none
+    noise_dbfs: float  # for silence, direct current left out; -200 is none
+    polarity: int  # 1 as the input, -1 upside down, 0 where it cannot be told
+    click_latency_frames: int | None  # measured, at the model's rate; None: a click is not answered
+    input_level_dbu: float | None  # what the file's metadata claims of the capture: dBu RMS of a
+    output_level_dbu: float | None  # 1 kHz sine that was 0 dBFS peak
+    sha256: str  # of the file
     cost: Cost | None
     knobs: list[str]
     has_quality: bool
@@ -109,34 +111,50 @@ Checked = Bad | Settings | RigPassport | ModelPassport
 
 
 def check_all(
-    paths: Sequence[Path], library: Library, host_rate_hz: int, with_cost: bool
+    paths: Sequence[Path],
+    library: Library,
+    host_rate_hz: int,
+    with_cost: bool,
+    store: Store | None = None,
 ) -> Iterator[Checked]:
     """What each file is, in order, each as soon as it is known; a bad one ends nothing."""
+    store = store or Store()
     for path in paths:
         try:
-            yield check(path, library, host_rate_hz, with_cost)
+            yield check(path, library, host_rate_hz, with_cost, store)
         except AmpdError as error:
             yield Bad(file=str(path), error=str(error))
 
 
-def check(path: Path, library: Library, host_rate_hz: int, with_cost: bool) -> Checked:
-    """What a model, rig or ampd.toml is, about half a second. Raises AmpdError where it is bad."""
+def check(
+    path: Path,
+    library: Library,
+    host_rate_hz: int,
+    with_cost: bool,
+    store: Store | None = None,
+) -> Checked:
+    """What a model, rig or ampd.toml is, about half a second. Raises AmpdError where it is bad.
+
+    What the store has of it is not measured again, except its cost.
+    """
+    store = store or Store()
     if path.suffix == ".toml":
         load_config(path)
         return Settings(file=str(path))
     if path.suffix in RIG_ENDINGS:
-        return _check_rig(path, library, host_rate_hz)
+        return _check_rig(path, library, host_rate_hz, store)
     if not path.is_file():
         raise EngineError(f"{path}: no such file; expected a model, a rig or an ampd.toml.")
     try:
-        return _check_model(path, host_rate_hz, with_cost)
+        return _check_model(path, host_rate_hz, with_cost, store)
     except LoadError as error:
         raise EngineError(str(error)) from error
 
 
-def _check_rig(path: Path, library: Library, host_rate_hz: int) -> RigPassport:
+def _check_rig(path: Path, library: Library, host_rate_hz: int, store: Store) -> RigPassport:
     rig = read_rig(path)
-    built = build(Engine(host_rate_hz, False), 0, plan_rig(library, rig))
+    plan = plan_rig(library, rig)
+    built = build(Engine(host_rate_hz, False), 0, plan)
     return RigPassport(
         file=str(path),
         blocks=[" ".join((block.name, *block.models)) for block in rig.blocks],
@@ -144,15 +162,18 @@ def _check_rig(path: Path, library: Library, host_rate_hz: int) -> RigPassport:
         host_rate_hz=host_rate_hz,
         latency_frames=built.latency_frames,
         latency_ms=_ms(built.latency_frames, host_rate_hz),
+        loudness_lufs=round(rig_loudness_lufs(plan, host_rate_hz, store, rig_answer), 2),
         warnings=list(built.warnings),
     )
 
 
-def _check_model(path: Path, host_rate_hz: int, with_cost: bool) -> ModelPassport:
-    chain = Engine(host_rate_hz, False).install(0, {}, [BlockSpec("amp", "amp", {}, str(path))])
+def _check_model(path: Path, host_rate_hz: int, with_cost: bool, store: Store) -> ModelPassport:
+    amp = BlockSpec("amp", "amp", {}, str(path))
+    chain = Engine(host_rate_hz, False).install(0, RigSpec(blocks=[amp]))
     (model,) = chain.models
     rate_hz = model.playing_rate_hz
-    answer = render_model(str(path), guitar_signal(rate_hz), PERIOD_FRAMES)
+    sha256 = fingerprint(path)
+    measured = _examine(path, sha256, rate_hz, with_cost, store)
     claimed = model.loudness_db
     return ModelPassport(
         file=str(path),
@@ -172,12 +193,34 @@ def _check_model(path: Path, host_rate_hz: int, with_cost: bool) -> ModelPasspor
         latency_frames=chain.latency_frames,
         latency_ms=_ms(chain.latency_frames, host_rate_hz),
         loudness_file_db=None if claimed is None else round(claimed, 2),
-        loudness_measured_dbfs=round(loudness_dbfs(answer), 2),
-        cost=_cost(path) if with_cost else None,
+        loudness_measured_dbfs=round(measured.rms_dbfs, 2),
+        loudness_lufs=round(measured.loudness_lufs, 2),
+        dc_dbfs=round(measured.dc_dbfs, 2),
+        noise_dbfs=round(measured.noise_dbfs, 2),
+        polarity=measured.polarity,
+        click_latency_frames=measured.latency_frames,
+        input_level_dbu=model.input_level_dbu,
+        output_level_dbu=model.output_level_dbu,
+        sha256=sha256,
+        cost=measured.cost if with_cost else None,
         knobs=model.knobs,
         has_quality=model.has_quality,
         warnings=model.warnings,
     )
+
+
+def _examine(path: Path, sha256: str, rate_hz: int, with_cost: bool, store: Store) -> Passport:
+    """What the store has, the rest measured; a cost is always measured, since machines change."""
+    kept = store.passport(sha256)
+    passport = kept
+    if passport is None:
+        sound = render_model(str(path), examination_signal(rate_hz), PERIOD_FRAMES)
+        passport = Passport(**asdict(read_answer(sound, rate_hz)), cost=None)
+    if with_cost:
+        passport = replace(passport, cost=_cost(path))
+    if passport != kept:
+        store.keep_passport(sha256, passport)
+    return passport
 
 
 def _ms(frames: int, rate_hz: int) -> float:

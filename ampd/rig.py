@@ -1,53 +1,82 @@
 """A rig file (YAML) <-> a frozen Rig.
 
-Only the form is checked here: keys, names, finite numbers.  Which params a block has and what
-they accept is the engine's to say, once the chain is built (session.py).  The format is defined
-in rigs/README.md.
-
-The reader treats a file as hostile: at most 256 kB, at most 16 levels, and no anchors, aliases,
-tags, merge keys or doubled keys, which is what turns a small YAML file into a large document.
+Only the form is checked here: keys, names, finite numbers, and that what is named elsewhere in the
+file is in the chain.  Which params a block has and what they accept is the engine's to say, once
+the chain is built (session.py).  The format is defined in rigs/README.md.
 """
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from ampd.errors import RigError
+from ampd.midi import (
+    Binding,
+    kind_of,
+    message_document,
+    parse_bindings,
+    parse_messages,
+    to_document,
+)
+from ampd.rig_chain import (
+    BLOCK_NAME,
+    FILE_KEYS,
+    PARAM_NAME,
+    RigBlock,
+    block_document,
+    is_name,
+    parse_chain,
+)
+from ampd.rig_yaml import (
+    MAX_BYTES,
+    Document,
+    as_list,
+    as_mapping,
+    choices,
+    describe,
+    number,
+    read_document,
+    whole,
+)
 
-MAX_BYTES = 256 * 1024
-MAX_DEPTH = 16
-MAX_BLOCKS = 32
-FAMILY_SIZES = range(2, 9)
+T = TypeVar("T")
+
+__all__ = [  # with what is at home in rig_chain.py
+    "LEVELS",
+    "MAX_SNAPSHOTS",
+    "PROGRAM_COUNT",
+    "Binding",
+    "Rig",
+    "RigBlock",
+    "Snapshot",
+    "is_name",
+    "parse_rig",
+    "read_bytes",
+    "read_rig",
+    "to_yaml",
+]
+
+MAX_SNAPSHOTS = 8
 PROGRAM_COUNT = 128
-TOP_KEYS = ("program", "input", "chain", "output", "mix")
-END_KEYS = ("gain_db",)
-BLOCK_NAME = re.compile(r"([a-z]{1,16})([1-9][0-9]?)?")
-PARAM_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-FILE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-# libyaml where PyYAML was built with it, else the same reader in Python.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TOP_KEYS = ("program", "input", "chain", "output", "mix", "snapshots", "morph", "midi", "on_load")
+END_KEYS = {"input": ("gain_db",), "output": ("gain_db", "level")}
+LEVELS = ("raw", "normalized", "calibrated")
+OWN_PATHS = ("mix", "input/gain_db", "output/gain_db")
+LOADED_KEYS = (*FILE_KEYS, "beside", "level")  # no snapshot changes them
+SNAPSHOT_NAME_LENGTH = 32
+ENTRY = re.compile(r"entry ([0-9]{1,3}): ")  # how midi.py begins what it says of one
 
 
 @dataclass(frozen=True)
-class RigBlock:
-    """One block of a chain. name is the kind, with a number from the second one on."""
+class Snapshot:
+    """Values that are laid over the rig's own, without a reload."""
 
-    kind: str
     name: str
-    values: Mapping[str, float] = field(default_factory=dict)  # "gain_db": -3.0
-    model: str = ""  # a name of the library, never a path
-    family: Mapping[float, str] = field(default_factory=dict)  # the knob's position -> such a name
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The names of all models that it plays, in order."""
-        return (self.model,) if self.model else tuple(self.family.values())
+    values: Mapping[str, float] = field(default_factory=dict)  # "amp/gain_db", "delay/bypass"
 
 
 @dataclass(frozen=True)
@@ -59,39 +88,48 @@ class Rig:
     values: Mapping[str, float] = field(default_factory=dict)  # "input/gain_db", "mix", ...
     blocks: tuple[RigBlock, ...] = ()
     path: Path | None = None
+    level: str = ""  # one of LEVELS, "" = as ampd.toml says
+    snapshots: tuple[Snapshot, ...] = ()  # snapshot n is [n - 1]
+    morph: tuple[int, int] = (0, 0)  # where the pedal goes from and to; 0 is the rig itself
+    midi: tuple[Binding, ...] = ()
+    on_load: tuple[bytes, ...] = ()  # one MIDI message each
 
 
-def is_name(text: str) -> bool:
-    """Whether `text` may name a rig or model: 1 to 64 of A-Z a-z 0-9 . _ - and no folder."""
-    return FILE_NAME.fullmatch(text) is not None and text.strip(".") != ""
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, one more than MAX_BYTES at most. Raises RigError. Blocks on the disk."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RigError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def read_rig(path: Path) -> Rig:
     """The rig in the file `path`; its name is the file's. Raises RigError. Blocks on the disk."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RigError(f"{path}: cannot be read ({error.strerror}).") from error
-    return parse_rig(data, path.stem, path)
+    return parse_rig(read_bytes(path), path.stem, path)
 
 
 def parse_rig(data: bytes, name: str, path: Path | None = None) -> Rig:
     """The rig in the bytes of a rig file. Raises RigError with place, found and expected."""
-    place = str(path or name)
-    document = _read_yaml(data, place)
-    if document is None:
-        document = {}
-    if not isinstance(document, dict):
-        raise RigError(f"{place}: holds {_kind(document)}, expected keys such as {TOP_KEYS[2]}.")
-    _check_keys(place, "", document, TOP_KEYS)
-    values: dict[str, float] = {}
-    for end in ("input", "output"):
-        for key, value in _mapping(place, end, document.get(end, {}), END_KEYS).items():
-            values[f"{end}/{key}"] = _number(f"{place}: {end}/{key}", value)
-    if "mix" in document:
-        values["mix"] = _number(f"{place}: mix", document["mix"])
-    return Rig(name, _program(place, document), values, _chain(place, document), path)
+    document = read_document(data, str(path or name))
+    top = as_mapping(document, (), "", TOP_KEYS, "keys such as chain")
+    blocks = parse_chain(document, top.get("chain"))
+    snapshots = _snapshots(document, top.get("snapshots"), [block.name for block in blocks])
+    bindings = _midi_list(document, "midi", parse_bindings, top.get("midi"))
+    _check_targets(document, bindings, [block.name for block in blocks])
+    messages = _midi_list(document, "on_load", parse_messages, top.get("on_load"))
+    return Rig(
+        name,
+        _program(document, top.get("program")),
+        _own_values(document, top),
+        blocks,
+        path,
+        _level(document),
+        snapshots,
+        _morph(document, top.get("morph"), len(snapshots)),
+        bindings,
+        messages,
+    )
 
 
 def to_yaml(rig: Rig) -> str:
@@ -103,253 +141,140 @@ def to_yaml(rig: Rig) -> str:
             document.setdefault(end, {})[key] = value
         else:
             document[path] = value
-    document["chain"] = [
-        {
-            block.name: ({"model": block.model} if block.model else {})
-            | ({"models": dict(block.family)} if block.family else {})
-            | dict(block.values)
-        }
-        for block in rig.blocks
-    ]
+    if rig.level:
+        document.setdefault("output", {})["level"] = rig.level
+    document["chain"] = [{block.name: block_document(block)} for block in rig.blocks]
+    if rig.snapshots:
+        document["snapshots"] = [{"name": each.name, **each.values} for each in rig.snapshots]
+    if rig.morph != _usual_morph(len(rig.snapshots)):
+        document["morph"] = list(rig.morph)
+    if rig.midi:
+        document["midi"] = [to_document(binding) for binding in rig.midi]
+    if rig.on_load:
+        document["on_load"] = [message_document(message) for message in rig.on_load]
     ordered = {key: document[key] for key in TOP_KEYS if key in document}
-    return yaml.safe_dump(ordered, sort_keys=False)
+    return yaml.safe_dump(
+        ordered, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
+    )
 
 
-def assign_programs(rigs: Sequence[Rig]) -> tuple[dict[str, int], list[str]]:
-    """Give every rig a MIDI program: its own, or in name order the lowest that is free.
-
-    Returns name -> program (a rig beyond the 128th has none) and a sentence for each rig that
-    could not have the number it asks for.
-    """
-    programs: dict[str, int] = {}
-    owner: dict[int, str] = {}
-    complaints = []
-    ordered = sorted(rigs, key=lambda rig: rig.name)
-    for rig in ordered:
-        if rig.program is None:
-            continue
-        if rig.program in owner:
-            complaints.append(
-                f"{rig.path or rig.name}: program {rig.program} is taken by rig "
-                f"{owner[rig.program]}; it gets a free number until one of the two changes."
-            )
-            continue
-        owner[rig.program] = rig.name
-        programs[rig.name] = rig.program
-    free = (number for number in range(PROGRAM_COUNT) if number not in owner)
-    for rig in ordered:
-        if rig.name not in programs and (number := next(free, None)) is not None:
-            programs[rig.name] = number
-    return programs, complaints
-
-
-def _read_yaml(data: bytes, place: str) -> Any:
-    if len(data) > MAX_BYTES:
-        raise RigError(f"{place}: the file is larger than {MAX_BYTES // 1024} kB.")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RigError(f"{place}: byte {error.start} is not UTF-8 text.") from error
-    try:
-        _refuse_tricks(text, place)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
-    except yaml.MarkedYAMLError as error:
-        line = getattr(error.problem_mark or error.context_mark, "line", 0) + 1
-        what = error.problem or error.context
-        raise RigError(f"{place}:{line}: not YAML: {what}.") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise RigError(f"{place}: not YAML: {' '.join(str(error).split())}.") from error
-
-
-def _refuse_tricks(text: str, place: str) -> None:
-    """Walk the events, which cost memory linear in the file, before anything is built of them."""
-    levels: list[_Level] = []
-    documents = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if isinstance(event, yaml.CollectionEndEvent):
-            levels.pop()
-        if isinstance(event, yaml.NodeEvent):
-            line = f"{place}:{_line_of(event)}"
-            _refuse_marks(event, line)
-            if levels:
-                levels[-1].take(event, line)
-            if isinstance(event, yaml.CollectionStartEvent):
-                if len(levels) >= MAX_DEPTH:
-                    raise RigError(f"{line}: nested deeper than {MAX_DEPTH} levels.")
-                levels.append(_Level(isinstance(event, yaml.MappingStartEvent)))
-    if documents > 1:
-        raise RigError(f"{place}: holds {documents} YAML documents, expected one.")
-
-
-def _line_of(event: Any) -> int:
-    line: int = event.start_mark.line + 1
-    return line
-
-
-def _refuse_marks(event: Any, line: str) -> None:
-    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-        raise RigError(f"{line}: anchors and aliases (& *) are not allowed; write it out.")
-    if event.tag is not None:
-        raise RigError(f"{line}: tags (!) are not allowed; write a plain value.")
-
-
-class _Level:
-    """One open list or mapping of the YAML; a mapping's children are key, value, key, value."""
-
-    def __init__(self, is_mapping: bool) -> None:
-        self._is_mapping = is_mapping
-        self._keys: set[str | float] = set()
-        self._key_is_next = True
-
-    def take(self, event: Any, line: str) -> None:
-        """A child of this level begins. Raises RigError for a key that is not allowed."""
-        if self._is_mapping and self._key_is_next:
-            _check_key(event, self._keys, line)
-        self._key_is_next = not self._key_is_next
-
-
-def _check_key(event: Any, keys: set[str | float], line: str) -> None:
-    if not isinstance(event, yaml.ScalarEvent):
-        raise RigError(f"{line}: a key is a list or mapping, expected a word.")
-    if event.value == "<<":
-        raise RigError(f"{line}: merge keys (<<) are not allowed; write it out.")
-    key = _as_read(event.value)
-    if key in keys:
-        raise RigError(f"{line}: key {event.value} stands twice; remove one.")
-    keys.add(key)
-
-
-def _as_read(key: str) -> str | float:
-    """5 and 5.0 are one key once they are read, and the second would silently win."""
-    try:
-        number = float(key)
-    except ValueError:
-        return key
-    return number if math.isfinite(number) else key
-
-
-def _program(place: str, document: Mapping[str, Any]) -> int | None:
-    program = document.get("program")
+def _program(document: Document, program: Any) -> int | None:
     if program is None:
         return None
+    return whole(f"{document.at('program')}: program", program, 0, PROGRAM_COUNT - 1)
+
+
+def _own_values(document: Document, top: Mapping[str, Any]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for end, keys in END_KEYS.items():
+        entry = as_mapping(document, (end,), end, keys, "such as {gain_db: 0}")
+        if "gain_db" in entry:
+            where = f"{document.at(end, 'gain_db')}: {end}/gain_db"
+            values[f"{end}/gain_db"] = number(where, entry["gain_db"])
+    if "mix" in top:
+        values["mix"] = number(f"{document.at('mix')}: mix", top["mix"])
+    return values
+
+
+def _level(document: Document) -> str:
+    entry = as_mapping(document, ("output",), "output", END_KEYS["output"], "such as {gain_db: 0}")
+    level = entry.get("level", "")
+    if "level" in entry and level not in LEVELS:
+        raise RigError(
+            f"{document.at('output', 'level')}: output/level is {describe(level)}, "
+            f"expected one of {', '.join(LEVELS)}."
+        )
+    return str(level)
+
+
+def _snapshots(document: Document, entry: Any, blocks: Sequence[str]) -> tuple[Snapshot, ...]:
+    example = "- {name: lead, amp/gain_db: 6}"
+    entries = as_list(document, "snapshots", entry, MAX_SNAPSHOTS, example)
+    snapshots: list[Snapshot] = []
+    for index, each in enumerate(entries):
+        snapshot = _snapshot(document, index, each, blocks)
+        if any(snapshot.name == other.name for other in snapshots):
+            raise RigError(
+                f"{document.at('snapshots', index)}: snapshot {index + 1}: the name "
+                f"{snapshot.name} stands twice, expected a name of its own."
+            )
+        snapshots.append(snapshot)
+    return tuple(snapshots)
+
+
+def _snapshot(document: Document, index: int, entry: Any, blocks: Sequence[str]) -> Snapshot:
+    inside = f"snapshot {index + 1}"
+    where = f"{document.at('snapshots', index)}: {inside}"
+    if not isinstance(entry, dict):
+        raise RigError(
+            f"{where} is {describe(entry)}, expected such as {{name: lead, amp/gain_db: 6}}."
+        )
+    values = dict(entry)
+    name = values.pop("name", str(index + 1))
     if (
-        isinstance(program, bool)
-        or not isinstance(program, int)
-        or not 0 <= program < PROGRAM_COUNT
+        not isinstance(name, str)
+        or not 1 <= len(name) <= SNAPSHOT_NAME_LENGTH
+        or not name.isprintable()
     ):
-        raise RigError(f"{place}: program is {program!r}, expected a whole number from 0 to 127.")
-    return program
-
-
-def _chain(place: str, document: Mapping[str, Any]) -> tuple[RigBlock, ...]:
-    chain = document.get("chain")
-    if chain is None:
-        return ()
-    if not isinstance(chain, list):
         raise RigError(
-            f"{place}: chain is {_kind(chain)}, expected a list such as '- amp: {{model: ts9}}'."
+            f"{where}: name is {describe(name)}, expected a text of 1 to {SNAPSHOT_NAME_LENGTH} "
+            f"characters; put a number or a word such as on in quotes."
         )
-    if len(chain) > MAX_BLOCKS:
-        raise RigError(f"{place}: chain has {len(chain)} blocks, expected at most {MAX_BLOCKS}.")
-    blocks = tuple(_block(place, number, entry) for number, entry in enumerate(chain, 1))
-    names = [block.name for block in blocks]
-    for number, name in enumerate(names, 1):
-        if name in names[: number - 1]:
+    found = {}
+    for path, value in values.items():
+        place = f"{document.at('snapshots', index, str(path))}: {inside} ({name}): "
+        place += path if isinstance(path, str) else describe(path)
+        _check_path(place, path, value, blocks)
+        found[path] = number(place, value, switch=True)
+    return Snapshot(name, found)
+
+
+def _check_path(place: str, path: Any, value: Any, blocks: Sequence[str]) -> None:
+    block, _, param = path.partition("/") if isinstance(path, str) else ("", "", "")
+    if path in OWN_PATHS:
+        return
+    if isinstance(value, dict):
+        raise RigError(f"{place} is a mapping, expected a path and a number: {block}/gain_db: 6.")
+    if not PARAM_NAME.fullmatch(param) or not BLOCK_NAME.fullmatch(block):
+        raise RigError(f"{place} is no path, expected such as amp/gain_db, delay/bypass or mix.")
+    if param in LOADED_KEYS:
+        raise RigError(f"{place}: a snapshot changes values and loads nothing; make it a rig.")
+    if block not in blocks:
+        raise RigError(f"{place}: there is no block {block} in the chain{choices(blocks)}.")
+
+
+def _morph(document: Document, entry: Any, count: int) -> tuple[int, int]:
+    if entry is None:
+        return _usual_morph(count)
+    place = f"{document.at('morph')}: morph"
+    if not isinstance(entry, list) or len(entry) != 2:
+        raise RigError(f"{place} is {describe(entry)}, expected two snapshots such as [1, 2].")
+    first, second = (whole(place, each, 0, count) for each in entry)
+    if first == second != 0:
+        raise RigError(f"{place} goes from {first} to {second}, expected two different snapshots.")
+    return first, second
+
+
+def _usual_morph(count: int) -> tuple[int, int]:
+    return (1, 2) if count > 1 else (0, count)
+
+
+def _midi_list(
+    document: Document, key: str, parse: Callable[[Any], tuple[T, ...]], entry: Any
+) -> tuple[T, ...]:
+    try:
+        return parse(entry)
+    except ValueError as error:
+        numbered = ENTRY.match(str(error))
+        place = (key, int(numbered.group(1)) - 1) if numbered else (key,)
+        raise RigError(f"{document.at(*place)}: {key} {error}.") from error
+
+
+def _check_targets(document: Document, bindings: Sequence[Binding], blocks: Sequence[str]) -> None:
+    for index, binding in enumerate(bindings):
+        block = binding.path.partition("/")[0]
+        if kind_of(binding.path) == "param" and not (binding.path in OWN_PATHS or block in blocks):
             raise RigError(
-                f"{place}: chain entry {number}: block {name} stands twice; "
-                f"number the second one, such as {name.rstrip('0123456789')}2."
+                f"{document.at('midi', index)}: midi entry {index + 1} binds {binding.path}: "
+                f"there is no block {block} in the chain{choices(blocks)}."
             )
-    return blocks
-
-
-def _block(place: str, number: int, entry: Any) -> RigBlock:
-    where = f"{place}: chain entry {number}"
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise RigError(f"{where}: holds {_kind(entry)}, expected one block such as 'gain: {{}}'.")
-    ((name, body),) = entry.items()
-    form = BLOCK_NAME.fullmatch(name) if isinstance(name, str) else None
-    if form is None:
-        raise RigError(f"{where}: {name!r} is no block name, expected such as amp or amp2.")
-    values = dict(_mapping(place, f"chain entry {number} ({name})", body, None))
-    inside = f"{where} ({name})"
-    model = values.pop("model", "")
-    if model != "":
-        _check_model(f"{inside}: model", model)
-    family = _family(inside, values.pop("models")) if "models" in values else {}
-    if model and family:
-        raise RigError(f"{inside}: has both model and models, expected one of them.")
-    numbers = {key: _number(f"{inside}: {key}", value) for key, value in values.items()}
-    return RigBlock(form.group(1), name, numbers, model, family)
-
-
-def _family(inside: str, entry: Any) -> dict[float, str]:
-    """The captures of one amp, by the position of the knob at which each was taken."""
-    if not isinstance(entry, dict) or len(entry) not in FAMILY_SIZES:
-        found = f"{len(entry)} models" if isinstance(entry, dict) else _kind(entry)
-        raise RigError(
-            f"{inside}: models is {found}, expected {FAMILY_SIZES[0]} to {FAMILY_SIZES[-1]} "
-            f"positions of the knob and a model for each, such as {{0: champ_g00, 5: champ_g05}}."
-        )
-    family: dict[float, str] = {}
-    before = -math.inf
-    for key, model in entry.items():
-        at = _number(f"{inside}: models: position", key)
-        if at <= before:
-            raise RigError(
-                f"{inside}: models: position {at:g} comes behind {before:g}, "
-                f"expected rising positions."
-            )
-        _check_model(f"{inside}: models: {at:g}", model)
-        family[at] = model
-        before = at
-    return family
-
-
-def _check_model(where: str, model: Any) -> None:
-    if not isinstance(model, str) or not is_name(model):
-        raise RigError(
-            f"{where} is {model!r}, expected a name in the library: "
-            f"1 to 64 of A-Z a-z 0-9 . _ -, never a path."
-        )
-
-
-def _mapping(
-    place: str, where: str, value: Any, allowed: tuple[str, ...] | None
-) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise RigError(f"{place}: {where} is {_kind(value)}, expected such as {{gain_db: 0}}.")
-    _check_keys(place, where, value, allowed)
-    return value
-
-
-def _check_keys(
-    place: str, where: str, value: Mapping[Any, Any], allowed: tuple[str, ...] | None
-) -> None:
-    for key in value:
-        if allowed is not None and key not in allowed:
-            raise RigError(
-                f"{place}: {where + ': ' if where else ''}key {key!r} is unknown, "
-                f"expected one of {', '.join(allowed)}."
-            )
-        if not isinstance(key, str) or not PARAM_NAME.fullmatch(key):
-            raise RigError(f"{place}: {where}: key {key!r} is no param name such as gain_db.")
-
-
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if math.isfinite(number):
-            return number
-    shown = repr(value)
-    raise RigError(f"{where} is {shown[:40]}, expected a finite number.")
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
-    return names.get(type(value), repr(value)[:40])

@@ -1,109 +1,47 @@
-"""THE BUS: commands in, engine calls, State out.  The only importer of the compiled engine.
+"""THE BUS: commands in, engine calls, State out.
 
-Everything here belongs to the event loop.  Two asyncio locks keep order:
-
-- `_engine_lock`: one engine call at a time, as the engine asks of its control thread.  Calls that
-  only push a message run in the loop; calls that work (build, offline blocks) run in a worker
-  thread with the GIL released while the loop goes on.
-- `_build_lock`: one rig is read and built at a time.
-
-A command returns when the audio thread reports it (a Fact, observer.py).  While no
-host drives the engine, the session drives it with silence, so commands take effect all the same.
+Everything here belongs to the event loop.  driver.py holds the engine and waits for the audio
+thread's answers, stock.py builds the rigs, observer.py keeps the State.
 """
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-
-from ampd._engine import (
-    GLOBALS,
-    SLOT_COUNT,
-    BlockSpec,
-    Engine,
-    JackError,
-    JackHost,
-    LoadError,
-    ModelInfo,
-    PortInfo,
-    inspect_model,
-    isas,
-    measure_cost,
-    render_model,
+from ampd.bank import Bank, Built, Plan, plan_model
+from ampd.command import (
+    EngineCommand,
+    Panic,
+    SelectRig,
+    SelectSet,
+    SetGlobal,
+    SetParam,
+    StepRig,
+    StepSet,
+    StepSnapshot,
+    Tap,
+    Value,
 )
-from ampd.bank import Bank, Built, Plan, plan_model, plan_rig
-from ampd.command import EngineCommand, SelectRig, SetGlobal, SetParam, StepRig, Value
-from ampd.errors import AmpdError, CommandError, EngineError, RigError
+from ampd.driver import Driver
+from ampd.errors import AmpdError, CommandError, EngineError
 from ampd.library import Library, nearest
-from ampd.observer import GLOBAL_SLOT, HALF, SELECT, Key, Observer, Report
+from ampd.observer import GLOBAL_SLOT, SELECT, Observer, Wish
+from ampd.rack import GLOBALS, SLOT_COUNT, Engine, Pitch, knob
 from ampd.rig import Rig
-from ampd.state import Change, Event, Faulted, JackState, State
-
-__all__ = [  # the compiled names are handed on to those that may not import the module themselves
-    "DEFAULT_RATE_HZ",
-    "BlockSpec",
-    "Engine",
-    "JackError",
-    "JackHost",
-    "LoadError",
-    "ModelInfo",
-    "PortInfo",
-    "Session",
-    "build",
-    "inspect_model",
-    "isas",
-    "measure_cost",
-    "render_model",
-]
+from ampd.sets import ALL_RIGS_BANK
+from ampd.state import Change, Event, Faulted, JackState, State, Tuned
+from ampd.stock import Settings, Stock
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 DEFAULT_RATE_HZ = 48000
-ANSWER_LIMIT_S = 2.0
-LOAD_PERIOD_S = 1.0
-PUMP_FRAMES = 64
-PUMP_BLOCKS = 8  # a hop to the worker thread costs more than these blocks
-PUMP_ROUNDS = 2000
+TUNER_PERIOD_S = 0.05
+LEARN_LIMIT_S = 60.0
 DRY = "dry"  # the built-in empty rig, for when nothing else can be built
-
-
-def build(engine: Engine, slot: int, plan: Plan) -> Built:
-    """Build the plan's chain and park it in `slot`; raises RigError, and nothing has changed then.
-
-    Control thread of the engine; blocks while it builds.
-    """
-    rig = plan.rig
-    models = {name: str(path) for name, path in plan.models.items()}
-    specs = [
-        BlockSpec(
-            block.kind,
-            block.name,
-            dict(block.values),
-            models.get(block.model, ""),
-            [(at, models[model]) for at, model in block.family.items()],
-        )
-        for block in rig.blocks
-    ]
-    try:
-        info = engine.install(slot, dict(rig.values), specs)
-    except LoadError as error:
-        raise RigError(f"{rig.path or rig.name}: {error}") from error
-    return Built(
-        plan=plan,
-        values={param.path: info.values[n] for n, param in enumerate(info.params)},
-        index={param.path: n for n, param in enumerate(info.params)},
-        memory_bytes=info.memory_bytes,
-        latency_frames=info.latency_frames,
-        warnings=tuple(f"{model.path}: {text}" for model in info.models for text in model.warnings),
-    )
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 class Session:
@@ -113,45 +51,39 @@ class Session:
     makes everything deterministic (tests).
     """
 
-    def __init__(self, library: Library, memory_mb: int = 512, threaded: bool = True) -> None:
-        self._library = library
-        self._budget_bytes = memory_mb * 1024 * 1024
-        self._threaded = threaded
+    def __init__(
+        self, library: Library, settings: Settings | None = None, threaded: bool = True
+    ) -> None:
+        settings = settings or Settings()
         self._bank = Bank(SLOT_COUNT)
-        self._observer = Observer(self._bank, [param.path for param in GLOBALS])
-        self._engine: Engine | None = None
-        self._engine_lock = asyncio.Lock()
-        self._build_lock = asyncio.Lock()
-        self._host_active = False
-        self._pump_wanted = asyncio.Event()
-        self._pump_signal = np.zeros(PUMP_FRAMES * PUMP_BLOCKS, np.float32)
-        self._facts_wait = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._bank_task: asyncio.Task[None] | None = None
-        self._fetches: set[asyncio.Task[None]] = set()
+        self._observer = Observer(self._bank, {param.path: knob(param) for param in GLOBALS})
+        self._driver = Driver(self._observer, threaded, self._hear_wishes)
+        self._stock = Stock(library, settings, self._bank, self._observer, self._driver)
+        self._tuner: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._learner: asyncio.Future[tuple[int, int, int]] | None = None
+        self._filing = asyncio.Lock()  # one look at the disk at a time
         self._started_s = time.monotonic()
 
     # --- life -----------------------------------------------------------------------------------
 
     async def start(self, sample_rate_hz: int = DEFAULT_RATE_HZ) -> None:
         """Make the engine and read the bank's rig files. Nothing is built yet."""
+        await self._stock.read_map()
         await self._open_engine(sample_rate_hz)
-        await self._read_bank()
-        self._tasks = [
-            asyncio.create_task(self._pump(), name="pump"),
-            asyncio.create_task(self._watch_facts(), name="facts"),
-            asyncio.create_task(self._watch_load(), name="load"),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(_report_death)
+        await self._stock.read("")
+        await self._stock.show()
+        self._driver.start()
+        self._tuner = asyncio.create_task(self._watch_tuner(), name="tuner")
 
     async def stop(self) -> None:
         """End the session's tasks. The host must have let go of the engine before."""
-        tasks = [*self._tasks, *self._fetches, *([self._bank_task] if self._bank_task else [])]
+        tasks = [*self._errands, *([self._tuner] if self._tuner else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._unwatch()
+        await self._stock.stop()
+        await self._driver.stop()
 
     @property
     def state(self) -> State:
@@ -179,14 +111,32 @@ class Session:
                     return await self._select(name)
                 case StepRig(step):
                     return await self._step(step)
-                case SetParam(path, value):
-                    return await self._set_param(path, value)
-                case SetGlobal(path, value):
-                    return await self._set_global(path, value)
+                case SelectSet(name):
+                    return await self._select_set(name)
+                case StepSet(step):
+                    return await self._step_set(step)
+                case _:
+                    return await self._turn(command)
         except AmpdError as error:
             if not isinstance(error, CommandError):
                 self._observer.update(last_error=str(error))
             raise
+
+    async def _turn(self, command: EngineCommand) -> Value:
+        match command:
+            case SetParam(path, value):
+                return await self._set_param(path, value)
+            case StepSnapshot(step):
+                return await self._step_snapshot(step)
+            case SetGlobal(path, value):
+                return await self._ask_global(
+                    path, lambda engine, index: engine.set_global(index, float(value))
+                )
+            case Tap():
+                return await self._ask_global("tempo_bpm", lambda engine, _: engine.tap())
+            case Panic():
+                return await self._ask_global("bypass", lambda engine, _: engine.panic())
+        raise CommandError(f"{command!r} is no command of the engine.")
 
     async def play_model(self, path: Path) -> str:
         """Play the model file `path` as a rig of one amp, outside the bank. Raises AmpdError."""
@@ -196,27 +146,44 @@ class Session:
         """Play the built-in empty rig: what goes in comes out."""
         return await self._play_outside(Plan(Rig(DRY), {}, ()))
 
+    async def learn(self, limit_s: float = LEARN_LIMIT_S) -> tuple[int, int, int]:
+        """The next controller that moves, and does nothing else: channel 1..16, number, value.
+
+        A later call ends an earlier one. Raises CommandError when none moves within limit_s.
+        """
+        if self._learner is not None and not self._learner.done():
+            self._learner.set_exception(CommandError("learn: another one asked later."))
+        learner: asyncio.Future[tuple[int, int, int]] = asyncio.get_running_loop().create_future()
+        self._learner = learner
+        self._driver.engine.learn(True)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await learner
+        except TimeoutError:
+            raise CommandError(f"learn: no controller moved within {limit_s:g} s.") from None
+        finally:
+            if self._learner is learner:
+                self._learner = None
+                self._driver.engine.learn(False)
+
+    def refresh_controllers(self) -> None:
+        """A controller was connected: tell it all values."""
+        self._driver.engine.refresh_controllers()
+
     def fill_bank(self) -> None:
         """Build the bank's rigs in the background, within the memory budget."""
-        if self._bank_task is not None:
-            self._bank_task.cancel()
-        self._bank_task = asyncio.create_task(self._fill_bank(), name="bank")
+        self._stock.fill()
 
     async def bank_filled(self) -> None:
         """Wait until the background work of fill_bank is over."""
-        if self._bank_task is not None:
-            await asyncio.wait([self._bank_task])
+        await self._stock.filled()
 
     def value(self, path: str) -> Value:
         """What is asked for at `path` now. Raises CommandError for an unknown path."""
-        if path == "rig":
-            return self.state.wanted_rig
-        if path == "jack":
-            return self.state.jack.state
-        if path in self.state.globals:
-            return self.state.globals[path]
-        if path in self.state.values:
-            return self.state.values[path]
+        own = {"rig": self.state.wanted_rig, "jack": self.state.jack.state, "set": self.state.set}
+        for values in (own, self.state.globals, self.state.values):
+            if path in values:
+                return values[path]
         raise CommandError(self._unknown(path))
 
     # --- the host's side (called for the supervisor) --------------------------------------------
@@ -226,17 +193,17 @@ class Session:
 
         Another rate than the engine's means a new engine: rig, values and globals are kept.
         """
-        if self._engine is None or self._engine.sample_rate_hz != sample_rate_hz:
+        if not self._driver.runs_at(sample_rate_hz):
             await self._change_rate(sample_rate_hz)
-        async with self._engine_lock:
-            self._host_active = True
-            return self._live_engine()
+        async with self._driver.lock:
+            self._driver.host_active = True
+            return self._driver.engine
 
     async def detach_host(self) -> None:
         """The host has let go of the engine for good: the session drives it again."""
-        async with self._engine_lock:
-            self._host_active = False
-        self._pump_wanted.set()
+        async with self._driver.lock:
+            self._driver.host_active = False
+        self._driver.wake()
 
     def report_jack(self, jack: JackState) -> None:
         """Take over what the supervisor sees."""
@@ -245,17 +212,76 @@ class Session:
         if changed:
             self._observer.emit(Change("jack", jack.state))
 
+    # --- files that changed (called for the watcher) --------------------------------------------
+
+    async def files_changed(self) -> None:
+        """Take over what was edited on disk: rigs, sets, models, impulses, the player's map.
+
+        What cannot be built is told, and the good rig plays on.
+        """
+        async with self._filing:
+            await self._take_over()
+
+    async def _take_over(self) -> None:
+        map_changed = await self._stock.read_map()
+        async with self._driver.lock:
+            if map_changed:
+                self._stock.send_map()
+        await self._read_set(self.state.set)
+        for slot in self._bank.slots():
+            built = self._bank.get(slot)
+            if built is None:
+                continue
+            outdated = await asyncio.to_thread(built.plan.outdated)
+            if outdated or map_changed:
+                await self._renew(slot, built.plan, outdated)
+        self._stock.fill()
+
+    async def _renew(self, slot: int, plan: Plan, outdated: bool) -> None:
+        """Build what lies in `slot` anew; where it plays, it fades over to itself."""
+        name, path = plan.rig.name, plan.rig.path
+        if path is not None and not await asyncio.to_thread(path.exists):
+            return
+        try:
+            async with self._stock.building:
+                if outdated and path is not None:
+                    plan = await self._stock.plan(name)
+                await self._stock.build(slot, plan)
+            self._bank.errors.pop(name, None)
+            if slot == self._observer.wanted_slot:
+                await self._select_slot(slot, True, self._driver.engine.frame, keep=not outdated)
+                await self._driver.settle()
+        except AmpdError as error:
+            self._bank.note_error(name, str(error))
+            self._tell_trouble(name, error)
+        self._observer.update(rigs=self._bank.entries())
+
+    def _tell_trouble(self, rig: str, error: AmpdError) -> None:
+        log.warning(str(error))
+        self._observer.update(last_error=str(error))
+        self._observer.emit(Faulted(rig, str(error)))
+
     # --- switching ------------------------------------------------------------------------------
 
-    async def _select(self, name: str) -> str:
-        asked_frame = self._live_engine().frame
-        slot, fresh = await self._prepare(name)
-        return await self._select_slot(slot, fresh, asked_frame)
+    async def _select(self, name: str, keep: bool = False) -> str:
+        asked_frame = self._driver.engine.frame
+        slot, fresh = await self._stock.prepare(name)
+        return await self._select_slot(slot, fresh, asked_frame, keep)
 
-    async def _select_slot(self, slot: int, fresh: bool, asked_frame: int) -> str:
-        fact = await self._ask(
-            SELECT, lambda engine: engine.select(slot, fresh), asked_frame=asked_frame
-        )
+    async def _select_slot(
+        self, slot: int, fresh: bool, asked_frame: int, keep: bool = False
+    ) -> str:
+        """keep: the slot holds the rig that plays, built anew, and what the player turned there
+        holds from its first audible frame on."""
+
+        def send(engine: Engine) -> int:
+            command_id = engine.select(slot, fresh)
+            built = self._bank.get(slot) if keep else None
+            turned = _turned(built, self.state.values) if built else []
+            sent = [engine.set_param(slot, index, value) for index, value in turned]
+            return command_id if all(sent) else 0
+
+        fact = await self._driver.ask(SELECT, send, asked_frame=asked_frame)
         if fact.kind == "refused":
             raise EngineError(f"The engine refused slot {slot}: no rig lies there; ask again.")
         return self._bank.name_of(fact.slot)
@@ -264,7 +290,7 @@ class Session:
         """The next rig that can be built: a broken file must not hold up the player's foot."""
         names = [entry.name for entry in self.state.rigs if entry.program is not None]
         if not names:
-            raise EngineError(f"{self._library.rigs_path}: there is no rig to step to.")
+            raise EngineError("There is no rig to step to; put a file into the folder of rigs.")
         here = self.state.wanted_rig
         place = names.index(here) if here in names else (-1 if step > 0 else 0)
         trouble: AmpdError | None = None
@@ -276,49 +302,48 @@ class Session:
                 self._observer.update(last_error=str(error))
         raise trouble or EngineError("There is no rig to step to.")
 
-    async def _play_outside(self, plan: Plan) -> str:
+    async def _play_outside(self, plan: Plan, keep: bool = False) -> str:
         slot = self._bank.scratch(self._observer.busy_slots)
-        asked_frame = self._live_engine().frame
-        async with self._build_lock:
-            await self._build(slot, plan)
-        return await self._select_slot(slot, False, asked_frame)
+        asked_frame = self._driver.engine.frame
+        async with self._stock.building:
+            await self._stock.build(slot, plan)
+        return await self._select_slot(slot, False, asked_frame, keep)
 
-    async def _prepare(self, name: str) -> tuple[int, bool]:
-        """The slot that holds `name` as it is on disk now, and whether it was built anew."""
-        async with self._build_lock:
-            slot = self._bank.slot_of(name)
-            built = self._bank.get(slot)
-            if built is not None and not await asyncio.to_thread(built.plan.outdated):
-                return slot, False
+    # --- sets -----------------------------------------------------------------------------------
+
+    async def _select_set(self, name: str) -> str:
+        """Put the set's rigs under the foot; what plays plays on, in a slot of its own."""
+        if name != self.state.set:
+            await self._read_set(name)
+            self._stock.fill()
+        return name
+
+    async def _read_set(self, name: str) -> None:
+        before = self.state.set
+        await self._stock.read(name)
+        if self.state.set != before:
+            self._observer.emit(Change("set", self.state.set))
+        await self._make_room()
+        await self._stock.show()
+
+    async def _step_set(self, step: int) -> str:
+        names = list(self.state.sets)
+        here = names.index(self.state.set) if self.state.set in names else 0
+        return await self._select_set(names[(here + step) % len(names)])
+
+    async def _make_room(self) -> None:
+        """Clear the slots whose program is another rig's now; what plays there moves out first."""
+        wanted = self._observer.wanted_slot
+        if wanted in self._bank.misplaced():
+            built = self._bank.get(wanted)
+            assert built is not None
             try:
-                plan = await asyncio.to_thread(
-                    lambda: plan_rig(self._library, self._library.load_rig(name))
-                )
-                slot = self._bank.claim(plan.rig, self._observer.busy_slots)
-                await self._build(slot, plan)
-            except AmpdError as error:
-                if name in self._bank.programs or name in self._bank.errors:
-                    self._bank.errors[name] = str(error)
-                self._observer.update(rigs=self._bank.entries())
-                raise
-            self._bank.errors.pop(name, None)
-            await self._keep_budget(slot)
-            self._observer.update(rigs=self._bank.entries())
-            return slot, True
-
-    async def _build(self, slot: int, plan: Plan) -> None:
-        async with self._engine_lock:
-            engine = self._live_engine()
-            self._bank.put(slot, await _in_thread(lambda: build(engine, slot, plan)))
-            engine.set_programs(self._bank.program_slots())
-
-    async def _keep_budget(self, newest: int) -> None:
-        """Give back the rigs selected longest ago until the bank fits its memory."""
-        async with self._engine_lock:
-            keep = {newest, *self._observer.busy_slots}
-            for slot in self._bank.surplus(self._budget_bytes, keep):
-                self._live_engine().remove(slot)
-                self._bank.drop(slot)
+                await self._play_outside(built.plan, keep=True)
+                await self._driver.settle()
+            except AmpdError as error:  # its files are gone: it plays on where it is
+                self._tell_trouble(built.plan.rig.name, error)
+        busy = self._observer.busy_slots
+        await self._stock.give_back([slot for slot in self._bank.misplaced() if slot not in busy])
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -329,209 +354,144 @@ class Session:
             if built is None or path not in built.index:
                 raise CommandError(self._unknown(path))
             index = built.index[path]
-            fact = await self._ask((slot, index), _param_call(slot, index, value))
+            fact = await self._driver.ask((slot, index), _param_call(slot, index, value))
             if fact.kind == "changed":
                 return fact.value
             # A foot switch came between: the same knob of the rig that plays now is meant.
-            await self._settle()
+            await self._driver.settle()
         raise EngineError(f"{path}: the rig changed while the value was set; send it again.")
 
-    async def _set_global(self, path: str, value: bool) -> bool:
-        index = [param.path for param in GLOBALS].index(path)
-        fact = await self._ask(
-            (GLOBAL_SLOT, index),
-            lambda engine: engine.set_global(index, float(value)),
-        )
-        return bool(fact.value)
+    async def _step_snapshot(self, step: int) -> float:
+        count = len(self.state.snapshots)
+        if count == 0:
+            raise CommandError(self._unknown("snapshot"))
+        here = round(self.state.values["snapshot"])
+        place = (max(here, 1) - 1 + step) % count if here or step < 0 else 0
+        return await self._set_param("snapshot", place + 1)
 
-    async def _settle(self) -> None:
-        """Wait until what is wanted is heard, but not for ever."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                await self._observer.settled.wait()
+    async def _ask_global(self, path: str, send: Callable[[Engine, int], int]) -> Value:
+        index = [param.path for param in GLOBALS].index(path)
+        await self._driver.ask((GLOBAL_SLOT, index), lambda engine: send(engine, index))
+        return self.state.globals[path]
 
     def _unknown(self, path: str) -> str:
-        known = ["rig", *self.state.globals, *self.state.values]
+        known = ["rig", "set", *self.state.globals, *self.state.values]
         rig = self.state.wanted_rig or "that plays"
         return f"{path}: rig {rig} has no such address; {nearest(path, known)}."
 
-    async def _ask(
-        self, key: Key, send: Callable[[Engine], int], asked_frame: int | None = None
-    ) -> Report:
-        """Send one command and wait for the report that answers it."""
-        async with self._engine_lock:
-            command_id = send(self._live_engine())
-            if command_id == 0:
-                raise EngineError(
-                    "The engine's queue is full; it takes nothing more until it runs."
-                )
-            future = self._observer.expect(command_id, key, asked_frame)
-        self._pump_wanted.set()
-        try:
-            # Not wait_for: Python 3.11's loses a cancellation that meets the answer.
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                return await future
-        except TimeoutError:
-            raise EngineError(
-                f"The engine did not answer within {ANSWER_LIMIT_S:g} s; ampd status shows "
-                f"whether JACK still runs."
-            ) from None
-        finally:
-            self._observer.forget(command_id)
+    # --- what feet ask for ----------------------------------------------------------------------
 
-    def _drain(self) -> None:
-        """Take all facts. The engine lock is held."""
-        self._observer.take(self._live_engine().facts())
-        while self._observer.missing:
-            task = asyncio.create_task(self._fetch(self._observer.missing.pop()), name="fetch")
-            self._fetches.add(task)
-            task.add_done_callback(self._fetches.discard)
+    def _hear_wishes(self) -> None:
+        """What the audio thread cannot do alone. The driver's lock is held."""
+        while self._observer.wishes:
+            wish = self._observer.wishes.pop(0)
+            if wish.kind == "controller":
+                channel, control = divmod(wish.number, 128)
+                if self._learner is not None and not self._learner.done():
+                    self._learner.set_result((channel + 1, control, round(wish.value)))
+                continue
+            task = asyncio.create_task(self._grant(wish), name=f"foot {wish.kind}")
+            self._errands.add(task)
+            task.add_done_callback(self._errands.discard)
 
-    async def _fetch(self, slot: int) -> None:
-        """A foot switch asked for a rig of the bank that is not built: build it now."""
-        names = [name for name, program in self._bank.programs.items() if program == slot]
+    async def _grant(self, wish: Wish) -> None:
+        name = ""
         try:
-            for name in names:
-                await self._select(name)
+            match wish.kind:
+                case "slot":
+                    name = self._bank.program_name(wish.number)
+                    await self._fetch(name, wish.turn)
+                case "program":
+                    name = await self._enter_bank(*divmod(wish.number, 128))
+                case "action":
+                    await self._step_set(round(wish.value))
         except AmpdError as error:
-            log.warning(str(error))
-            self._observer.update(last_error=str(error))
-            self._observer.emit(Faulted(names[0], str(error)))
+            self._tell_trouble(name, error)
+
+    async def _fetch(self, name: str, turn: int) -> None:
+        """Build the rig that a foot asked for, and switch to it unless the foot has gone on."""
+        if name:
+            asked_frame = self._driver.engine.frame
+            slot, fresh = await self._stock.prepare(name)
+            if self._observer.turns == turn:
+                await self._select_slot(slot, fresh, asked_frame)
+
+    async def _enter_bank(self, bank: int, program: int) -> str:
+        """A program change came behind the select of another bank."""
+        chosen = next((each for each in self._stock.sets if each.bank == bank), None)
+        if chosen is None and bank != ALL_RIGS_BANK:
+            banks = ", ".join(f"{each.bank} {each.name}" for each in self._stock.sets) or "none"
+            raise CommandError(f"MIDI bank {bank}: there is no such set; the sets are {banks}.")
+        await self._select_set(chosen.name if chosen is not None else "")
+        name = self._bank.program_name(program)
+        if not name:
+            raise CommandError(f"MIDI bank {bank} has no rig at program {program}.")
+        await self._select(name)
+        return name
 
     # --- tasks ----------------------------------------------------------------------------------
 
-    async def _pump(self) -> None:
-        """Drive the engine with silence while nobody else does and something waits for it."""
+    async def _watch_tuner(self) -> None:
+        """While the tuner is on, tell what it hears."""
         while True:
-            await self._pump_wanted.wait()
-            self._pump_wanted.clear()
-            for _ in range(PUMP_ROUNDS):
-                async with self._engine_lock:
-                    if self._host_active or not self._observer.waits:
-                        break
-                    await _in_thread(self._pump_once)
-                    self._drain()
-                # The engine's own warm thread needs real time for its part.
-                await asyncio.sleep(0.001 if self._threaded else 0)
-
-    def _pump_once(self) -> None:
-        engine = self._live_engine()
-        engine.process(self._pump_signal, PUMP_FRAMES)
-        if not self._threaded:
-            engine.service()
-
-    async def _watch_facts(self) -> None:
-        while True:
-            await self._facts_wait.wait()
-            self._facts_wait.clear()
-            async with self._engine_lock:
-                self._drain()
-
-    async def _watch_load(self) -> None:
-        while True:
-            await asyncio.sleep(LOAD_PERIOD_S)
-            if not self._host_active:
+            await asyncio.sleep(TUNER_PERIOD_S)
+            if not self.state.globals.get("tuner"):
                 continue
-            async with self._engine_lock:
-                load = self._live_engine().load()
-            if load.blocks:
-                seen = replace(self.state.load, p50=load.p50, p99=load.p99, maximum=load.maximum)
-                self._observer.update(load=seen)
-
-    async def _read_bank(self) -> None:
-        rigs, errors = await asyncio.to_thread(self._library.load_rigs)
-        for text in [*self._bank.adopt(rigs, errors), *errors.values()]:
-            log.warning(text)
-        self._observer.update(rigs=self._bank.entries())
-
-    async def _fill_bank(self) -> None:
-        for name in self._bank.unbuilt():
-            if self._bank.used_bytes() >= self._budget_bytes:
-                log.warning(
-                    "The bank's memory is used up: rig %s and those after it are built when they "
-                    "are asked for; raise [bank] memory_mb to switch to them at once.",
-                    name,
-                )
-                return
-            try:
-                await self._prepare(name)
-            except AmpdError as error:
-                log.warning(str(error))
+            engine, reference_hz = self._driver.engine, self.state.globals["tuner_reference_hz"]
+            pitch = await asyncio.to_thread(engine.pitch, float(reference_hz))
+            self._observer.emit(_tuned(pitch))
 
     # --- the engine -----------------------------------------------------------------------------
 
-    def _live_engine(self) -> Engine:
-        assert self._engine is not None, "start() comes first"
-        return self._engine
-
     async def _open_engine(self, sample_rate_hz: int) -> None:
         """Put a new engine in place of the old one. No host drives it."""
-        async with self._engine_lock:
-            engine = await _in_thread(lambda: Engine(sample_rate_hz, self._threaded))
-            self._unwatch()
-            self._engine = engine
+        async with self._driver.lock:
+            await self._driver.open(sample_rate_hz)
             self._bank.clear()
-            on = [param.default >= HALF for param in GLOBALS]
-            self._observer.reset(sample_rate_hz, engine.isa, on)
-            if engine.facts_fd() >= 0:
-                asyncio.get_running_loop().add_reader(engine.facts_fd(), self._facts_ready)
-
-    def _facts_ready(self) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._live_engine().facts_fd(), 8)
-        self._facts_wait.set()
-
-    def _unwatch(self) -> None:
-        if self._engine is not None and self._engine.facts_fd() >= 0:
-            asyncio.get_running_loop().remove_reader(self._engine.facts_fd())
+            self._observer.reset(sample_rate_hz, self._driver.engine.isa)
+            self._driver.engine.learn(self._learner is not None)
+            self._stock.send_map()
 
     async def _change_rate(self, sample_rate_hz: int) -> None:
-        if self._bank_task is not None:
-            self._bank_task.cancel()
-            await asyncio.wait([self._bank_task])
+        filled = await self._stock.stop()
         playing = self._bank.get(self._observer.wanted_slot)
         before = self.state
-        async with self._build_lock:
+        async with self._stock.building:
             await self._open_engine(sample_rate_hz)
         if before.wanted_rig:
             try:
                 if playing is not None and before.wanted_rig not in self._bank.programs:
-                    await self._play_outside(playing.plan)
+                    await self._play_outside(playing.plan, keep=True)
                 else:
-                    await self._select(before.wanted_rig)
-                await self._restore(before)
+                    await self._select(before.wanted_rig, keep=True)
+                await self._driver.settle()
+                for path, value in before.globals.items():
+                    if self.state.globals.get(path) != value:
+                        await self._turn(SetGlobal(path, value))
             except AmpdError as error:
                 log.warning("%s The daemon plays dry instead.", error)
                 await self.play_dry()
                 self._observer.update(last_error=str(error))
-        if self._bank_task is not None:
-            self.fill_bank()
+        if filled:
+            self._stock.fill()
 
-    async def _restore(self, before: State) -> None:
-        await self._settle()
-        for path, value in before.values.items():
-            if self.state.values.get(path) not in (None, value):
-                await self._set_param(path, value)
-        for path, on in before.globals.items():
-            if self.state.globals.get(path) != on:
-                await self._set_global(path, on)
+
+def _turned(built: Built, values: Mapping[str, float]) -> list[tuple[int, float]]:
+    """The knobs of `built` that differ from these values of its rig, as (index, value)."""
+    paths = [path for path in values if path in built.index]
+    # These move others: they come first, and all others after them, or they would undo what was.
+    movers = [path for path in ("snapshot", "morph") if path in paths]
+    moving = [path for path in movers if values[path] != built.values[path]]
+    rest = [p for p in paths if p not in movers and (moving or values[p] != built.values[p])]
+    return [(built.index[path], values[path]) for path in (*moving, *rest)]
 
 
 def _param_call(slot: int, index: int, value: float) -> Callable[[Engine], int]:
     return lambda engine: engine.set_param(slot, index, value)
 
 
-def _report_death(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("The session's task %s died.", task.get_name(), exc_info=task.exception())
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a worker thread and, if cancelled, still wait for its end: the engine may
-    not be called by two threads, so its lock must be held until the first is out."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+def _tuned(pitch: Pitch) -> Tuned:
+    if pitch.hz <= 0:
+        return Tuned("", 0.0, 0.0)
+    note = f"{NOTES[pitch.note % 12]}{pitch.note // 12 - 1}"
+    return Tuned(note, round(pitch.cents, 2), round(pitch.hz, 3))

@@ -24,6 +24,18 @@ class RigEntry:
 
 
 @dataclass(frozen=True)
+class Knob:
+    """What a param accepts."""
+
+    unit: str  # "dB", "" for a bare number
+    minimum: float
+    maximum: float
+    default: float
+    is_switch: bool
+    text: str  # one phrase for people
+
+
+@dataclass(frozen=True)
 class JackState:
     """The host: what JACK is doing."""
 
@@ -56,7 +68,7 @@ class Switch:
     source: str
     target: str
     ms_to_audible: float  # from the request to the first frame of the new rig
-    method: str  # "crossfade"
+    method: str  # "crossfade", or "duck" where the machine cannot carry two rigs
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,12 @@ class State:
     rig: str = ""  # heard
     wanted_rig: str = ""  # asked for; the same once the switch is audible
     values: Mapping[str, float] = field(default_factory=dict)  # of the wanted rig, by path
-    globals: Mapping[str, bool] = field(default_factory=dict)
-    rigs: tuple[RigEntry, ...] = ()  # in program order
+    params: Mapping[str, Knob] = field(default_factory=dict)  # the same paths, and the globals
+    snapshots: tuple[str, ...] = ()  # names, of the wanted rig; snapshot n is [n - 1]
+    globals: Mapping[str, bool | float] = field(default_factory=dict)
+    set: str = ""  # whose rigs are under the foot; "" = all of the folder
+    sets: tuple[str, ...] = ()  # in bank order
+    rigs: tuple[RigEntry, ...] = ()  # of the set, in program order
     sample_rate_hz: int = 0  # of the engine
     isa: str = ""
     latency_frames: int = 0  # of the rig that is heard, told to JACK too
@@ -108,4 +124,13 @@ class Faulted:
     text: str
 
 
-Event: TypeAlias = Change | Swapped | Faulted
+@dataclass(frozen=True)
+class Tuned:
+    """What the tuner hears; hz 0: nothing."""
+
+    note: str  # "E2"
+    cents: float  # from the note, -50 to 50
+    hz: float
+
+
+Event: TypeAlias = Change | Swapped | Faulted | Tuned

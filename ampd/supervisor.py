@@ -21,7 +21,8 @@ from typing import Any, Protocol, TypeVar
 
 from ampd.config import JackConfig
 from ampd.errors import AmpdError, JackUnavailableError
-from ampd.session import JackError, JackHost, PortInfo, Session
+from ampd.rack import JackError, JackHost, PortInfo
+from ampd.session import Session
 from ampd.state import JackState
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class Supervisor:
         self._watch: asyncio.Task[None] | None = None
         self._call: tuple[str, float] | None = None  # libjack call under way, and since when
         self._linked: set[Link] = set()
+        self._controllers: set[str] = set()  # that listen to midi_out
         self._latency_frames = 0  # as the server knows it
         self._said = ""
 
@@ -155,6 +157,7 @@ class Supervisor:
         engine = self._in_loop(self._session.attach_host(rate))
         self._libjack("activate", lambda: host.activate(engine))
         self._linked.clear()
+        self._controllers.clear()
         self._latency_frames = 0
         cycles, moved_s, looked_s = -1, time.monotonic(), 0.0
         while not self._stop.wait(LOOK_S):
@@ -199,6 +202,7 @@ class Supervisor:
                     continue
                 links.append(link)
             self._linked.add(link)
+        self._greet_controllers(links, client)
         jack = JackState(
             state="running",
             server=server_name(self._config),
@@ -214,6 +218,14 @@ class Supervisor:
             f"{jack.period_frames} frames, {'real-time' if jack.realtime else 'NOT real-time'}"
         )
         self._report(jack)
+
+    def _greet_controllers(self, links: Sequence[Link], client: str) -> None:
+        """A controller that was connected, by a pattern or by hand, is told all values."""
+        controllers = {link.destination for link in links if link.source == f"{client}:midi_out"}
+        if controllers - self._controllers:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._session.refresh_controllers)
+        self._controllers = controllers
 
     def _tell_latency(self, host: JackHost) -> None:
         """The server learns the latency of the rig that is heard."""

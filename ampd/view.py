@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ampd.passport import Bad, Checked, ModelPassport, RigPassport, Settings
-from ampd.session import PortInfo
+from ampd.probe import QUIETEST_DBFS
+from ampd.rack import PortInfo
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,14 @@ def show_checks(rows: Iterable[Checked], in_full: bool) -> bool:
 
 
 CHECK_COLUMNS = (-16, 7, 7, 5, 7, 6, 6)  # widths; negative: to the left
-CHECK_HEAD = "     what             weights   field   kHz latency   dBFS   cost  file"
+CHECK_HEAD = "     what             weights   field   kHz latency   LUFS   cost  file"
 
 
 def _check_line(row: Settings | RigPassport | ModelPassport, file: str) -> str:
     cells = ["settings", *("" for _ in CHECK_COLUMNS[1:])]
     if isinstance(row, RigPassport):
-        cells = ["rig", "", "", "", f"{row.latency_ms:.3g} ms", "", ""]
+        loudness = f"{row.loudness_lufs:.1f}"
+        cells = ["rig", "", "", "", f"{row.latency_ms:.3g} ms", loudness, ""]
     elif isinstance(row, ModelPassport):
         cells = [
             row.architecture,
@@ -81,7 +83,7 @@ def _check_line(row: Settings | RigPassport | ModelPassport, file: str) -> str:
             f"{row.memory_ms or row.receptive_field_ms:.0f} ms",
             f"{row.sample_rate_hz / 1000:g}",
             f"{row.latency_ms:.3g} ms",
-            f"{row.loudness_measured_dbfs:.1f}",
+            f"{row.loudness_lufs:.1f}",
             f"{row.cost.percent_of_period:.2f}%" if row.cost else "",
         ]
     return _aligned(cells, CHECK_COLUMNS, file)
@@ -106,10 +108,30 @@ def _passport(row: Settings | RigPassport | ModelPassport) -> list[tuple[str, st
             ("rig", ", ".join(row.blocks) or "no blocks"),
             ("size", f"{row.memory_bytes / 1000:,.0f} kB in memory"),
             *lines,
+            ("loudness", f"{row.loudness_lufs:.1f} LUFS for a guitar"),
         ]
     else:
         lines = _model_lines(row, lines)
     return [*lines, *(("warning", text) for text in row.warnings)]
+
+
+POLARITIES = {1: "as the input", -1: "upside down", 0: "cannot be told"}
+
+
+def _floor(level_dbfs: float) -> str:
+    return "none" if level_dbfs <= QUIETEST_DBFS else f"{level_dbfs:.1f} dBFS"
+
+
+def _click(frames: int | None) -> str:
+    if frames is None:
+        return "a click is not answered"
+    return f"a click is answered {frames} frames later"
+
+
+def _capture_lines(row: ModelPassport) -> list[tuple[str, str]]:
+    levels = (("input", row.input_level_dbu), ("output", row.output_level_dbu))
+    said = [f"{end} {level:g} dBu" for end, level in levels if level is not None]
+    return [("captured", f"the file says full scale is {', '.join(said)}")] if said else []
 
 
 def _model_lines(row: ModelPassport, latency: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -126,7 +148,14 @@ def _model_lines(row: ModelPassport, latency: list[tuple[str, str]]) -> list[tup
         ("field", field),
         ("rate", f"{row.sample_rate_hz} Hz{stated}"),
         *latency,
-        ("loudness", f"{row.loudness_measured_dbfs:.1f} dBFS RMS measured; {says}"),
+        (
+            "loudness",
+            f"{row.loudness_lufs:.1f} LUFS, {row.loudness_measured_dbfs:.1f} dBFS RMS measured; "
+            f"{says}",
+        ),
+        ("silence", f"noise {_floor(row.noise_dbfs)}, direct current {_floor(row.dc_dbfs)}"),
+        ("polarity", f"{POLARITIES[row.polarity]}; {_click(row.click_latency_frames)}"),
+        *_capture_lines(row),
     ]
     if row.cost:
         share = f"{row.cost.percent_of_period:.2f} % of a {row.cost.period_frames}-frame period"
@@ -164,15 +193,19 @@ def show_costs(rows: Sequence[dict[str, Any]]) -> None:
         console.print(escape(_aligned(cells, COST_COLUMNS, Path(row["file"]).name)))
 
 
+SAME = 1e-6  # values have gone through float32
+
+
 def show_state(state: dict[str, Any]) -> None:
     """The daemon's state, the part that a player asks for."""
     jack, load, switch = state["jack"], state["load"], state["last_switch"]
     rig = state["rig"] or state["wanted_rig"]
     if state["wanted_rig"] != rig:
         rig = f"{rig} (on its way: {state['wanted_rig']})"
-    values = "  ".join(f"{path} {value:g}" for path, value in state["values"].items())
-    on = [path for path, value in state["globals"].items() if value]
-    rows = [("rig", " ".join([rig, *(word.upper() for word in on)])), ("values", values)]
+    on = [path.upper() for path in ("bypass", "mute", "tuner") if state["globals"].get(path)]
+    rows = [("rig", " ".join([rig, *on])), ("set", state["set"] or "all rigs of the folder")]
+    rows += _snapshot_row(state)
+    rows += _value_rows(state)
     rows.append(("JACK", _jack_line(jack)))
     rows += [("", f"{source} -> {destination}") for source, destination in jack["links"]]
     if state["latency_frames"]:
@@ -203,6 +236,33 @@ def show_state(state: dict[str, Any]) -> None:
     hours = state["uptime_s"] / 3600
     rows.append(("ampd", f"{state['version']}, up {hours:.1f} h, kernels {state['isa']}"))
     _table((), rows)
+
+
+def _snapshot_row(state: dict[str, Any]) -> list[tuple[str, str]]:
+    names = state["snapshots"]
+    if not names:
+        return []
+    here = round(state["values"]["snapshot"])
+    shown = [f"[{name}]" if number == here else name for number, name in enumerate(names, 1)]
+    return [("snapshot", "  ".join(shown))]
+
+
+def _value_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row a block: what is not where the block itself would have it."""
+    blocks: dict[str, list[str]] = {}
+    for path, value in {**state["globals"], **state["values"]}.items():
+        knob = state["params"].get(path)
+        block, _, name = path.rpartition("/")
+        if path in ("bypass", "mute", "tuner", "tuner_mutes", "snapshot") or knob is None:
+            continue
+        shown = blocks.setdefault(block, [])
+        if name == "bypass":
+            shown += ["BYPASSED"] if value else []
+        elif abs(value - knob["default"]) > SAME * max(1.0, abs(value)):
+            shown.append(f"{name} {value:g}{' ' if knob['unit'] else ''}{knob['unit']}")
+    own = blocks.pop("", [])
+    rows = [(block, "  ".join(shown) or "as it comes") for block, shown in blocks.items()]
+    return [*rows, *([("all", "  ".join(own))] if own else [])]
 
 
 def _jack_line(jack: dict[str, Any]) -> str:

@@ -13,20 +13,24 @@ MAX_FILE_LINES = 600
 # Low to high; a module imports from lower rows only.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd",),  # the package itself: its version
-    ("ampd.errors", "ampd.help", "ampd.probe"),
-    ("ampd.config", "ampd.rig"),
-    ("ampd.command",),
+    ("ampd.errors", "ampd.help", "ampd.midi", "ampd.probe", "ampd.rig_starter"),
+    ("ampd.cabinet", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
+    ("ampd.config", "ampd.rig_chain"),
+    ("ampd.rig",),
+    ("ampd.command", "ampd.midi_file", "ampd.sets"),
     ("ampd.library", "ampd.state"),
     ("ampd.bank",),
-    ("ampd.observer",),
+    ("ampd.observer", "ampd.levels", "ampd.rack"),
+    ("ampd.driver", "ampd.rehearsal"),
+    ("ampd.stock",),
     ("ampd.session",),
-    ("ampd.supervisor", "ampd.control", "ampd.offline", "ampd.passport"),
-    ("ampd.view",),
-    ("ampd.daemon",),
+    ("ampd.supervisor", "ampd.control", "ampd.offline", "ampd.passport", "ampd.watcher"),
+    ("ampd.rig_view", "ampd.view"),
+    ("ampd.daemon", "ampd.learn_verb", "ampd.live_verbs", "ampd.rig_verbs"),
     ("ampd.cli",),
 )
 ENGINE_MODULE = "ampd._engine"
-ENGINE_IMPORTER = "ampd.session"
+ENGINE_IMPORTER = "ampd.rack"
 
 # A unit of the engine and the units it may include; "core" is every file of ampd/engine itself
 # that is no host and no binding.
@@ -273,8 +277,8 @@ def test_no_source_is_too_long() -> None:
         ("ampd/errors.py", "from ampd.config import Config", "points up"),
         ("ampd/config.py", "import ampd.rig", "sideways"),
         ("ampd/library.py", "def f():\n    from ampd import session", "points up"),
-        ("ampd/daemon.py", "from ampd import _engine", "only ampd.session"),
-        ("ampd/daemon.py", "from ampd._engine import Engine", "only ampd.session"),
+        ("ampd/daemon.py", "from ampd import _engine", "only ampd.rack"),
+        ("ampd/daemon.py", "from ampd._engine import Engine", "only ampd.rack"),
         ("ampd/control/osc.py", "import ampd.daemon", "points up"),
         ("ampd/state.py", "import torch.nn", "never imports torch"),
         ("ampd/cli.py", "from trainer import data", "never import each other"),

@@ -24,19 +24,25 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from ampd import PROTOCOL, __version__
 from ampd.command import (
     EngineCommand,
+    Learn,
+    Panic,
     Ping,
     Query,
     SelectRig,
+    SelectSet,
     SetGlobal,
     SetParam,
+    StepSet,
+    StepSnapshot,
     Subscribe,
+    Tap,
     Unsubscribe,
     Value,
     parse,
 )
 from ampd.errors import AmpdError, CommandError, ListenError, UnreachableError
 from ampd.session import Session
-from ampd.state import Change, Event, Faulted, Swapped
+from ampd.state import Change, Event, Faulted, Swapped, Tuned
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +144,22 @@ def decode(message: bytes) -> tuple[str, list[Value | int]]:
     return address, arguments
 
 
+def _answers_at(command: EngineCommand) -> str:
+    """The path whose value tells what the command did."""
+    match command:
+        case SetParam(path) | SetGlobal(path):
+            return path
+        case StepSnapshot():
+            return "snapshot"
+        case SelectSet() | StepSet():
+            return "set"
+        case Tap():
+            return "tempo_bpm"
+        case Panic():
+            return "bypass"
+    return "rig"
+
+
 def _nothing() -> None:
     """What ends a subscription that was never made."""
 
@@ -172,6 +194,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._end_events: Callable[[], None] = _nothing
+        self._errands: set[asyncio.Task[None]] = set()
         self._log_second = 0
         self._log_lines = 0
 
@@ -198,6 +221,8 @@ class OscEndpoint(asyncio.DatagramProtocol):
     async def close(self) -> None:
         """Stop listening; what waits in the queue is dropped."""
         self._end_events()
+        for errand in self._errands:
+            errand.cancel()
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
@@ -248,6 +273,9 @@ class OscEndpoint(asyncio.DatagramProtocol):
                 case Unsubscribe(port):
                     self._subscribers.pop((sender[0], port or sender[1]), None)
                     self._send(sender, "unsubscribe")
+                case Learn():
+                    self._errands.add(task := asyncio.create_task(self._learn(sender)))
+                    task.add_done_callback(self._errands.discard)
                 case _:
                     self._enqueue(command, address, sender)
         except AmpdError as error:
@@ -258,8 +286,19 @@ class OscEndpoint(asyncio.DatagramProtocol):
             self._send(sender, path, self._session.snapshot().to_json())
         elif path == "rigs":
             self._send(sender, path, *(entry.name for entry in self._session.state.rigs))
+        elif path == "sets":
+            self._send(sender, path, *self._session.state.sets)
+        elif path == "snapshots":
+            self._send(sender, path, *self._session.state.snapshots)
         else:
             self._send(sender, path, self._session.value(path))
+
+    async def _learn(self, sender: Peer) -> None:
+        """Answer with the next controller that moves; nothing else waits for it meanwhile."""
+        try:
+            self._send(sender, "learn", *await self._session.learn())
+        except AmpdError as error:
+            self._refuse(sender, ROOT + "learn", str(error))
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -306,7 +345,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
             log.exception("%s failed", command)
             self._refuse_all(waiting, f"{waiting.address}: an internal error; see the log.")
             return
-        path = command.path if isinstance(command, SetParam | SetGlobal) else "rig"
+        path = _answers_at(command)
         told = self._listeners(ROOT + path)
         for sender in waiting.senders:
             if sender not in told:
@@ -329,7 +368,11 @@ class OscEndpoint(asyncio.DatagramProtocol):
             prefix = ROOT + prefix
         self._subscribers[peer] = Subscriber(prefix, now + command.lease_s, command.lease_s)
         state = self._session.state
-        values: dict[str, Value] = {"rig": state.wanted_rig, "jack": state.jack.state}
+        values: dict[str, Value] = {
+            "rig": state.wanted_rig,
+            "set": state.set,
+            "jack": state.jack.state,
+        }
         for path, value in {**values, **state.globals, **state.values}.items():
             if (ROOT + path).startswith(prefix):
                 self._send(peer, path, value)
@@ -357,6 +400,8 @@ class OscEndpoint(asyncio.DatagramProtocol):
                 arguments = (switch.target, switch.source, switch.ms_to_audible, switch.method)
             case Faulted(rig, text):
                 path, arguments = "event/fault", (rig, text)
+            case Tuned(note, cents, hz):
+                path, arguments = "tuner/pitch", (note, cents, hz)
         for peer in self._listeners(ROOT + path):
             self._send(peer, path, *arguments)
 
@@ -380,11 +425,17 @@ class OscEndpoint(asyncio.DatagramProtocol):
 
 
 def ask(
-    host: str, port: int, path: str, arguments: Sequence[Value | int] = (), limit_s: float = 5.0
+    host: str,
+    port: int,
+    path: str,
+    arguments: Sequence[Value | int] = (),
+    limit_s: float = 5.0,
+    answer_path: str = "",
 ) -> list[Value | int]:
     """Send one command to a running daemon and wait for its answer (the command line's client).
 
-    path, arguments: "rig", ["drive"]. Returns the arguments of the answer at the same address.
+    path, arguments: "rig", ["drive"]. Returns the arguments of the answer, which comes at the same
+    address, or for a button ("rig/next") at the one of what it moves: answer_path ("rig").
     Raises UnreachableError when nothing answers, CommandError with the daemon's own sentence.
     """
     nobody = UnreachableError(
@@ -401,7 +452,7 @@ def ask(
                 address, answer = decode(client.recv(MAX_DATAGRAM))
                 if address == ROOT + "error":
                     raise CommandError(str(answer[1]) if len(answer) > 1 else "refused")
-                if address == ROOT + path:
+                if address == ROOT + (answer_path or path):
                     return answer
         except (OSError, PacketError) as error:
             raise nobody from error

@@ -9,7 +9,7 @@ import hashlib
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ampd.command import EngineCommand
 from ampd.control.osc import OscEndpoint, decode, encode
+from ampd.errors import AmpdError
 from ampd.library import Library
 from ampd.session import Session
 from ampd.state import Event, Swapped
+from ampd.stock import Settings
 
 RATE_HZ = 48000
 LIMIT_S = 5.0
 KERNEL = 3
+SETTLED = 4096  # frames: a fade and a ramp are over
 
 RIGS = {
     "clean": "program: 0\nchain:\n  - gain: {gain_db: 3}\n",
@@ -103,6 +107,12 @@ def write_model(path: Path, **settings: Any) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test measures is kept with the test, not with whoever runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     """Rigs clean (0), drive (1) and loud (2, by default), and the model tiny."""
@@ -111,6 +121,48 @@ def library(tmp_path: Path) -> Library:
         (tmp_path / "rigs" / f"{name}.yaml").write_text(text)
     write_model(tmp_path / "models" / "tiny" / "tiny.json")
     return Library(tmp_path / "rigs", tmp_path / "models")
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(story)
+
+
+async def refusal(session: Session, command: EngineCommand) -> str:
+    with pytest.raises(AmpdError) as caught:
+        await session.execute(command)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def noise(frames: int = SETTLED, seed: int = 3) -> NDArray[np.float32]:
+    return (0.05 * np.random.default_rng(seed).standard_normal(frames)).astype(np.float32)
+
+
+async def heard(session: Session) -> float:
+    """RMS of what comes out for a fixed noise, played by a host that is then gone again."""
+    engine = await session.attach_host(RATE_HZ)
+    for _ in range(RATE_HZ // SETTLED):
+        engine.process(np.zeros(SETTLED, np.float32), 64)
+        engine.service()
+    out = engine.process(noise(), 64)[0, SETTLED // 2 :]
+    await session.detach_host()
+    return float(np.sqrt(np.mean(np.square(out))))
+
+
+async def host(
+    session: Session, frames: int = SETTLED, *midi: bytes, signal: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """What comes out while a host plays so many frames of silence, or the signal; the messages
+    come with its first frame.  Its reports are taken over at the next command."""
+    engine = await session.attach_host(RATE_HZ)
+    if signal is None:
+        signal = np.zeros(frames, np.float32)
+    out = [engine.process(signal[:64], 64, [(0, message) for message in midi])]
+    for at in range(64, len(signal), 64):
+        engine.service()
+        out.append(engine.process(signal[at : at + 64], 64))
+    await session.detach_host()
+    return np.concatenate(out, axis=1)
 
 
 class Ear:
@@ -143,9 +195,11 @@ class Ear:
 
 
 @asynccontextmanager
-async def opened(library: Library, **settings: Any) -> AsyncIterator[tuple[Session, Ear]]:
+async def opened(
+    library: Library, threaded: bool = False, **settings: Any
+) -> AsyncIterator[tuple[Session, Ear]]:
     """A started session and an ear on it."""
-    session = Session(library, **{"threaded": False, **settings})
+    session = Session(library, Settings(**settings), threaded=threaded)
     await session.start(RATE_HZ)
     try:
         yield session, Ear(session)
@@ -160,6 +214,7 @@ class Served:
     port: int
     library: Library
     session: Session
+    loop: asyncio.AbstractEventLoop
 
     def client(self) -> "Client":
         return Client(self.port)
@@ -226,7 +281,7 @@ def served(library: Library) -> Iterator[Served]:
             await ear.swap("dry")
             session.fill_bank()
             await session.bank_filled()
-            box.append(Served(endpoint.port, library, session))
+            box.append(Served(endpoint.port, library, session, loop))
             ready.set()
             await done.wait()
             await endpoint.close()

@@ -15,7 +15,10 @@ from ampd.library import Library
 from tests.ampd.conftest import RATE_HZ, Served
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("run", "status", "rigs", "load", "set", "ports", "render", "check", "bench")
+VERBS = (
+    *("run", "status", "rigs", "load", "set", "ports", "render", "check", "bench"),
+    *("rig", "snapshot", "sets", "tune", "panic", "learn"),
+)
 
 
 def ampd(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

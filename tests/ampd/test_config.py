@@ -16,6 +16,9 @@ def test_shipped_file_shows_every_key_with_its_default() -> None:
     assert (shipped.start_rig, shipped.memory_mb) == (default.start_rig, default.memory_mb)
     assert shipped.paths.rigs == ROOT / "rigs"
     assert shipped.paths.models == ROOT / "models"
+    assert shipped.paths.cabs == ROOT / default.paths.cabs
+    assert shipped.paths.cache == default.paths.cache
+    assert (shipped.output_level, shipped.input_dbu) == (default.output_level, default.input_dbu)
 
 
 def test_shipped_file_names_all_keys() -> None:
@@ -29,9 +32,23 @@ def test_shipped_file_names_all_keys() -> None:
 
 
 def test_folders_are_relative_to_the_file() -> None:
-    config = parse_config('[paths]\nrigs = "my"\nmodels = "/srv/models"\n', PLACE)
+    text = '[paths]\nrigs = "my"\nmodels = "/srv/models"\ncabs = "speakers"\n'
+    config = parse_config(text, PLACE)
     assert config.paths.rigs == Path("/etc/ampd/my")
     assert config.paths.models == Path("/srv/models")
+    assert config.paths.cabs == Path("/etc/ampd/speakers")
+
+
+def test_measurements_are_kept_where_the_file_or_else_the_system_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/kept")
+    assert parse_config("", PLACE).paths.cache == Path("/var/kept/ampd")
+    assert parse_config('[paths]\ncache = ""\n', PLACE).paths.cache == Path("/var/kept/ampd")
+    assert parse_config('[paths]\ncache = "here"\n', PLACE).paths.cache == Path("/etc/ampd/here")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert Config().paths.cache == Path("/home/anna/.cache/ampd")
 
 
 def test_empty_file_is_the_defaults() -> None:
@@ -39,6 +56,7 @@ def test_empty_file_is_the_defaults() -> None:
     assert config.jack.client_name == "ampd"
     assert config.osc.port == 9010
     assert config.paths.rigs == Path("/etc/ampd/rigs")
+    assert config.paths.cabs == Path("/etc/ampd/models/cabs")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +65,14 @@ def test_empty_file_is_the_defaults() -> None:
         (
             "[osc]\nport = 70000\n",
             "[osc] port is 70000, expected a whole number from 0 to 65535.",
+        ),
+        (
+            '[output]\nlevel = "loud"\n',
+            "[output] level is 'loud', expected one of raw, normalized, calibrated.",
+        ),
+        (
+            "[calibration]\ninput_dbu = nan\n",
+            "[calibration] input_dbu is nan, expected a number from -40 to 40.",
         ),
         ("[osc]\nport = true\n", "[osc] port is True, expected a whole number from 0 to 65535."),
         (
@@ -60,7 +86,7 @@ def test_empty_file_is_the_defaults() -> None:
         (
             "[jak]\n",
             "[jak] is not a section (did you mean jack?); "
-            "expected one of jack, osc, paths, rig, bank.",
+            "expected one of jack, osc, midi, paths, rig, bank, output, calibration.",
         ),
         ("rig = 3\n", "rig is 3, expected a section [rig]."),
         (

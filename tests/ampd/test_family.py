@@ -12,9 +12,8 @@ from ampd.errors import RigError
 from ampd.library import Library
 from ampd.offline import RenderJob, render
 from ampd.passport import RigPassport, check
-from tests.ampd.conftest import opened, write_model
+from tests.ampd.conftest import heard, opened, refusal, run, write_model
 from tests.ampd.test_offline import TOLERANCE, sound
-from tests.ampd.test_session import heard, refusal, run
 
 
 @pytest.mark.parametrize(("knob", "share"), [(2, 0.0), (5, 0.5), (7.25, 0.875), (8, 1.0)])

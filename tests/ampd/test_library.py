@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,60 @@ def test_folder_that_leads_out_is_refused(library: Library, tmp_path: Path) -> N
 def test_symlink_inside_the_folder_is_followed(library: Library) -> None:
     (library.models_path / "alias.json").symlink_to(library.find_model("tiny"))
     assert library.find_model("alias").name == "alias.json"
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "aif", "aiff"])
+def test_sound_file_in_the_folder_of_cabs_is_a_cab(library: Library, ending: str) -> None:
+    path = touch(library.models_path / "cabs" / f"greenback.{ending}")
+    touch(library.models_path / "cabs" / "notes.txt")
+    assert library.find_cab("greenback") == path
+    assert library.cab_names() == ["greenback"]
+    assert library.model_names() == ["tiny"]
+
+
+def test_cabs_may_have_a_folder_of_their_own(library: Library, tmp_path: Path) -> None:
+    path = touch(tmp_path / "speakers" / "v30.wav")
+    touch(library.models_path / "cabs" / "greenback.wav")
+    moved = replace(library, cabs_path=tmp_path / "speakers")
+    assert moved.find_cab("v30") == path
+    assert moved.cab_names() == ["v30"]
+
+
+def test_missing_cab_names_its_neighbours_and_no_name_leads_out(
+    library: Library, tmp_path: Path
+) -> None:
+    folder = library.models_path / "cabs"
+    touch(folder / "greenback.wav")
+    with pytest.raises(LibraryError) as caught:
+        library.find_cab("greenbag")
+    assert str(caught.value) == f"{folder}: no cab greenbag; there is greenback."
+    with pytest.raises(LibraryError, match="is not a cab name"):
+        library.find_cab("../tiny")
+    (folder / "leak.wav").symlink_to(touch(tmp_path / "secret.wav"))
+    with pytest.raises(LibraryError, match="leads out of"):
+        library.find_cab("leak")
+
+
+def test_sets_are_loaded_in_bank_order_and_a_broken_one_hides_no_other(library: Library) -> None:
+    folder = library.rigs_path / "sets"
+    for name, text in (
+        ("late", "bank: 9\nrigs: [drive]"),
+        ("early", "rigs: [clean, loud]"),
+        ("broken", "rigs: 3"),
+        ("two words", "rigs: [clean]"),
+    ):
+        touch(folder / f"{name}.yaml").write_text(text)
+    sets, complaints = library.load_sets()
+    assert [(each.name, each.bank) for each in sets] == [("early", 1), ("late", 9)]
+    assert sets[0].path == library.find_set("early")
+    assert complaints == [f"{folder}/broken.yaml:1: rigs is 3, expected a list such as '- lead'."]
+    assert library.rig_names() == ["clean", "drive", "loud"]
+
+
+def test_library_without_sets_has_none(library: Library) -> None:
+    assert library.load_sets() == ([], [])
+    with pytest.raises(LibraryError, match="no set gig; there is none"):
+        library.find_set("gig")
 
 
 def test_files_with_odd_names_are_not_listed(library: Library) -> None:

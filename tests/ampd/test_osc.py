@@ -1,5 +1,6 @@
 """The real endpoint over loopback, with good packets, hostile packets and other people's tools."""
 
+import asyncio
 import json
 import select
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from ampd import __version__
 from ampd.control.osc import MAX_DATAGRAM, PacketError, ask, decode, encode, unpack
 from ampd.errors import CommandError, UnreachableError
-from tests.ampd.conftest import LIMIT_S, Served
+from tests.ampd.conftest import LIMIT_S, Served, host
 
 HOSTILE = Path(__file__).resolve().parents[3] / "shared" / "osc-hostile.json"
 BUNDLE = b"#bundle\0" + struct.pack(">Q", 1)
@@ -170,13 +171,20 @@ def test_subscriber_gets_a_dump_then_every_change(served: Served) -> None:
             dump[message[0]] = message[1]
         assert dump == {
             "/ampd/rig": ["clean"],
+            "/ampd/set": [""],
             "/ampd/jack": ["waiting"],
             "/ampd/bypass": [False],
             "/ampd/mute": [False],
+            "/ampd/tuner": [False],
+            "/ampd/tuner_mutes": [True],
+            "/ampd/tuner_reference_hz": [440.0],
+            "/ampd/master_db": [0.0],
+            "/ampd/tempo_bpm": [120.0],
             "/ampd/input/gain_db": [0.0],
             "/ampd/output/gain_db": [0.0],
             "/ampd/mix": [1.0],
             "/ampd/gain/gain_db": [3.0],
+            "/ampd/gain/bypass": [0.0],
         }
         other.send("/ampd/gain/gain_db", 5.0)
         assert surface.until("/ampd/gain/gain_db") == [5.0]
@@ -201,6 +209,7 @@ def test_subscription_to_a_part_hears_only_that(served: Served) -> None:
     with served.client() as client, served.client() as other:
         client.send("/ampd/subscribe", "/ampd/gain/*")
         assert client.receive() == ("/ampd/gain/gain_db", [3.0])
+        assert client.receive() == ("/ampd/gain/bypass", [0.0])
         assert client.receive() == ("/ampd/subscribe", [30])
         other.ask("/ampd/mix", 0.25)
         other.ask("/ampd/gain/gain_db", 1.0)
@@ -380,3 +389,58 @@ def test_datagram_of_the_largest_size_is_opened() -> None:
     with pytest.raises(PacketError, match="expected at most 256"):
         unpack(bundle(*[message] * count))
     assert unpack(bundle(*[message] * 256)) == [message] * 256
+
+
+SHOTS = "program: 3\nsnapshots: [{name: soft, mix: 0.25}, {name: hard, mix: 0.75}]\n"
+
+
+def test_snapshots_and_sets_are_reached_by_osc(served: Served) -> None:
+    (served.library.rigs_path / "shots.yaml").write_text(SHOTS)
+    served.library.sets_path.mkdir()
+    (served.library.sets_path / "gig.yaml").write_text("rigs: [drive]\n")
+    with served.client() as client:
+        assert client.ask("/ampd/rig", "shots") == ["/ampd/rig", ["shots"]]
+        assert client.ask("/ampd/snapshots") == ["/ampd/snapshots", ["soft", "hard"]]
+        assert client.ask("/ampd/snapshot", 2) == ["/ampd/snapshot", [2.0]]
+        assert client.ask("/ampd/mix") == ["/ampd/mix", [0.75]]
+        assert client.ask("/ampd/snapshot/next") == ["/ampd/snapshot", [1.0]]
+        assert client.ask("/ampd/snapshot/prev", 1) == ["/ampd/snapshot", [2.0]]
+        assert client.ask("/ampd/snapshot/prev", 0) == ["/ampd/snapshot", [2.0]]
+        assert client.ask("/ampd/set", "gig") == ["/ampd/set", ["gig"]]
+        assert client.ask("/ampd/sets") == ["/ampd/sets", ["", "gig"]]
+        assert client.ask("/ampd/rigs") == ["/ampd/rigs", ["drive"]]
+        assert client.ask("/ampd/set/next") == ["/ampd/set", [""]]
+        assert client.ask("/ampd/set") == ["/ampd/set", [""]]
+        address, (at, text) = client.ask("/ampd/set", "gog")
+        assert (address, at, text) == ("/ampd/error", "/ampd/set", "set gog: there is gig.")
+
+
+def test_globals_are_asked_and_set_by_osc(served: Served) -> None:
+    with served.client() as client:
+        assert client.ask("/ampd/master_db", -6.0) == ["/ampd/master_db", [-6.0]]
+        assert client.ask("/ampd/master_db") == ["/ampd/master_db", [-6.0]]
+        assert client.ask("/ampd/tempo_bpm", 90) == ["/ampd/tempo_bpm", [90.0]]
+        address, (bpm,) = client.ask("/ampd/tap")
+        assert (address, bpm) == ("/ampd/tempo_bpm", 90.0)
+        assert client.ask("/ampd/tuner", True) == ["/ampd/tuner", [True]]
+        assert client.ask("/ampd/tuner_mutes", 0) == ["/ampd/tuner_mutes", [False]]
+        assert client.ask("/ampd/tuner_reference_hz", 432) == ["/ampd/tuner_reference_hz", [432.0]]
+        assert client.ask("/ampd/mute", True) == ["/ampd/mute", [True]]
+        assert client.ask("/ampd/panic") == ["/ampd/bypass", [True]]
+        assert client.ask("/ampd/mute") == ["/ampd/mute", [False]]
+        assert client.ask("/ampd/tuner") == ["/ampd/tuner", [False]]
+
+
+def test_learn_waits_for_a_controller_while_others_are_served(served: Served) -> None:
+    with served.client() as learner, served.client() as other:
+        learner.send("/ampd/learn")
+        other.alive()
+        assert other.ask("/ampd/mix", 0.5) == ["/ampd/mix", [0.5]]
+        moved = host(served.session, 64, bytes([0xB1, 20, 33]))
+        asyncio.run_coroutine_threadsafe(moved, served.loop).result(LIMIT_S)
+        other.ask("/ampd/mix", 0.5)
+        assert learner.receive() == ("/ampd/learn", [2, 20, 33])
+
+
+def test_ask_of_a_button_waits_for_what_it_moves(served: Served) -> None:
+    assert ask("127.0.0.1", served.port, "rig/next", answer_path="rig") == ["drive"]

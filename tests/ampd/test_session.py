@@ -2,52 +2,25 @@
 
 import asyncio
 import json
-import os
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from ampd import session as session_module
-from ampd.bank import Plan
-from ampd.command import SelectRig, SetGlobal, SetParam, StepRig
-from ampd.errors import AmpdError, CommandError, EngineError
+from ampd.command import (
+    Panic,
+    SelectRig,
+    SetGlobal,
+    SetParam,
+    StepRig,
+    StepSnapshot,
+    Tap,
+)
+from ampd.config import MidiConfig
+from ampd.errors import AmpdError, CommandError
 from ampd.library import Library
-from ampd.session import Engine, Session
-from ampd.state import Change, Event, Faulted, JackState
-from tests.ampd.conftest import RATE_HZ, opened, write_model
-
-SECOND = RATE_HZ
-SETTLED = 4096  # frames: a fade and a ramp are over
-
-
-def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(story)
-
-
-async def refusal(session: Session, command: SelectRig | SetParam | StepRig) -> str:
-    with pytest.raises(AmpdError) as caught:
-        await session.execute(command)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def noise(frames: int = SETTLED, seed: int = 3) -> NDArray[np.float32]:
-    return (0.05 * np.random.default_rng(seed).standard_normal(frames)).astype(np.float32)
-
-
-async def heard(session: Session) -> float:
-    """RMS of what comes out for a fixed noise, played by a host that is then gone again."""
-    engine = await session.attach_host(RATE_HZ)
-    for _ in range(SECOND // SETTLED):
-        engine.process(np.zeros(SETTLED, np.float32), 64)
-        engine.service()
-    out = engine.process(noise(), 64)[0, SETTLED // 2 :]
-    await session.detach_host()
-    return float(np.sqrt(np.mean(np.square(out))))
+from ampd.state import Change, Event, Faulted, JackState, Tuned
+from tests.ampd.conftest import RATE_HZ, SETTLED, heard, host, opened, refusal, run, write_model
 
 
 def test_selected_rig_plays_with_its_own_values(library: Library) -> None:
@@ -61,6 +34,7 @@ def test_selected_rig_plays_with_its_own_values(library: Library) -> None:
                 "mix": 0.5,
                 "output/gain_db": -2.0,
                 "gain/gain_db": 12.0,
+                "gain/bypass": 0.0,
             }
 
     run(story())
@@ -108,7 +82,7 @@ def test_unknown_path_names_its_neighbours(library: Library) -> None:
     [
         ("chain: [{gain: {gian_db: 1}}]", ["new.yaml", "gian_db", "gain_db"]),
         ("chain: [{gain: {gain_db: 99}}]", ["new.yaml", "gain/gain_db", "99", "-60", "40 dB"]),
-        ("chain: [{fuzz: {}}]", ["new.yaml", "fuzz", "gain, amp"]),
+        ("chain: [{fuzz: {}}]", ["new.yaml", "fuzz", "gain, boost, gate, eq, amp"]),
         ("chain: [{amp: {}}]", ["new.yaml", "model"]),
         ("chain: [{amp: {model: nowhere}}]", ["new.yaml", "amp/model", "nowhere", "tiny"]),
         ("chain: [{amp: {model: half}}]", ["new.yaml", "half.json"]),
@@ -169,9 +143,11 @@ def test_bypass_and_mute_outlive_a_switch(library: Library) -> None:
     async def story() -> None:
         async with opened(library) as (session, _):
             await session.execute(SelectRig("clean"))
+            before = session.state.globals
+            assert before["mute"] is False
             assert await session.execute(SetGlobal("mute", True)) is True
             await session.execute(SelectRig("loud"))
-            assert session.state.globals == {"bypass": False, "mute": True}
+            assert session.state.globals == {**before, "mute": True}
             assert await heard(session) == 0.0
             assert await session.execute(SetGlobal("mute", False)) is False
             assert await heard(session) > 0.0
@@ -202,95 +178,6 @@ def test_broken_rig_does_not_hold_up_the_foot(library: Library) -> None:
     run(story())
 
 
-def test_changed_rig_file_is_built_anew(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            await session.execute(SelectRig("clean"))
-            (library.rigs_path / "clean.yaml").write_text("chain: [{gain: {gain_db: -9}}]")
-            await session.execute(SelectRig("clean"))
-            assert session.value("gain/gain_db") == -9.0
-            assert 20 * np.log10(await heard(session) / 0.05) == pytest.approx(-9.0, abs=0.3)
-
-    run(story())
-
-
-def test_changed_model_is_built_anew(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            await session.execute(SelectRig("drive"))
-            before = await heard(session)
-            write_model(library.find_model("tiny"), seed=9)
-            await session.execute(SelectRig("drive"))
-            assert await heard(session) != pytest.approx(before, rel=0.01)
-
-    run(story())
-
-
-def test_unchanged_rig_is_not_built_anew(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[str] = []
-    real = session_module.build
-
-    def counting(engine: Engine, slot: int, plan: Plan) -> Any:
-        built.append(plan.rig.name)
-        return real(engine, slot, plan)
-
-    monkeypatch.setattr(session_module, "build", counting)
-
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            for name in ("clean", "drive", "clean", "drive"):
-                await session.execute(SelectRig(name))
-            os.utime(library.rigs_path / "clean.yaml", ns=(1, 1))
-            await session.execute(SelectRig("clean"))
-            assert built == ["clean", "drive", "clean"]
-
-    run(story())
-
-
-def test_new_rig_file_joins_the_bank(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            (library.rigs_path / "fresh.yaml").write_text("program: 40\n")
-            assert await session.execute(SelectRig("fresh")) == "fresh"
-            programs = {entry.name: entry.program for entry in session.state.rigs}
-            assert programs == {"clean": 0, "drive": 1, "loud": 2, "fresh": 40}
-
-    run(story())
-
-
-def test_bank_is_built_ahead_and_broken_rigs_are_shown(library: Library) -> None:
-    (library.rigs_path / "bad.yaml").write_text("mix: 7\n")
-    (library.rigs_path / "worse.yaml").write_text("mix: [\n")
-
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            session.fill_bank()
-            await session.bank_filled()
-            rigs = {entry.name: entry for entry in session.state.rigs}
-            assert [name for name, rig in rigs.items() if rig.built] == ["clean", "drive", "loud"]
-            assert "mix is 7" in rigs["bad"].error
-            assert "not YAML" in rigs["worse"].error
-            assert rigs["worse"].program is None
-
-    run(story())
-
-
-def test_bank_stays_within_its_memory(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library, memory_mb=0) as (session, ear):
-            for name in ("clean", "drive", "loud"):
-                await session.execute(SelectRig(name))
-                await ear.swap(name)
-            session.fill_bank()
-            await session.bank_filled()
-            built = {entry.name for entry in session.state.rigs if entry.built}
-            assert "loud" in built
-            assert "clean" not in built
-            assert await session.execute(SelectRig("clean")) == "clean"
-
-    run(story())
-
-
 def test_model_file_plays_from_outside_the_library(library: Library, tmp_path: Path) -> None:
     path = write_model(tmp_path / "my amp (2).json", seed=4)
 
@@ -302,21 +189,6 @@ def test_model_file_plays_from_outside_the_library(library: Library, tmp_path: P
             with pytest.raises(AmpdError, match=r"gone\.nam"):
                 await session.play_model(tmp_path / "gone.nam")
             assert session.state.rig == "my-amp--2-"
-
-    run(story())
-
-
-def test_rigs_beyond_the_last_program_can_be_loaded(library: Library) -> None:
-    for number in range(130):
-        (library.rigs_path / f"r{number:03}.yaml").write_text("")
-
-    async def story() -> None:
-        async with opened(library) as (session, ear):
-            for number in (0, 126, 127, 128, 129, 126):
-                ear.events.clear()
-                await session.execute(SelectRig(f"r{number:03}"))
-                await ear.swap(f"r{number:03}")
-                assert session.state.rig == f"r{number:03}"
 
     run(story())
 
@@ -437,105 +309,6 @@ def test_latency_is_that_of_the_rig_that_is_heard(library: Library) -> None:
     run(story())
 
 
-def test_rig_that_cannot_play_at_the_new_rate_gives_way_to_dry(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, ear):
-            await session.execute(SelectRig("drive"))
-            await session.attach_host(44123)
-            await session.detach_host()
-            await ear.swap("dry")
-            assert session.state.rig == "dry"
-            for word in ("drive.yaml", "48000 Hz", "44123 Hz"):
-                assert word in session.state.last_error
-
-    run(story())
-
-
-def test_host_that_stands_still_is_told_of(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session_module, "ANSWER_LIMIT_S", 0.05)
-
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            await session.execute(SelectRig("clean"))
-            await session.attach_host(RATE_HZ)
-            with pytest.raises(EngineError, match="did not answer within"):
-                await session.execute(SelectRig("loud"))
-            await session.detach_host()
-
-    run(story())
-
-
-def test_burst_of_values_is_all_answered_and_the_last_one_holds(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            await session.execute(SelectRig("clean"))
-            values = [n / 100 for n in range(100)]
-            answers = await asyncio.gather(
-                *(session.execute(SetParam("mix", value)) for value in values)
-            )
-            assert answers[-1] == session.value("mix") == pytest.approx(0.99)
-
-    run(story())
-
-
-def test_command_that_is_cancelled_as_its_answer_comes_ends(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, _):
-            await session.execute(SelectRig("clean"))
-            task = asyncio.create_task(session.execute(SetParam("gain/gain_db", 1.0)))
-
-            def cancel(event: Event) -> None:
-                if isinstance(event, Change):
-                    task.cancel()
-
-            session.subscribe(cancel)
-            await asyncio.wait([task])
-            assert task.cancelled()
-
-    run(story())
-
-
-def test_switches_at_once_leave_the_last_one_playing(library: Library) -> None:
-    async def story() -> None:
-        async with opened(library) as (session, ear):
-            session.fill_bank()
-            await session.bank_filled()
-            names = ["clean", "drive", "loud"] * 5 + ["drive"]
-            await asyncio.gather(*(session.execute(SelectRig(name)) for name in names))
-            await ear.swap("drive")
-            await session.execute(SetParam("mix", 1.0))
-            assert session.state.wanted_rig == "drive"
-
-    run(story())
-
-
-def test_threaded_engine_reports_by_its_event_fd(library: Library) -> None:
-    """A host in a thread drives the engine, as JACK does; the facts come through the loop."""
-
-    async def story() -> None:
-        async with opened(library, threaded=True) as (session, ear):
-            engine = await session.attach_host(RATE_HZ)
-            stop = asyncio.Event()
-
-            async def host() -> None:
-                while not stop.is_set():
-                    await asyncio.to_thread(engine.process, noise(256), 64)
-
-            playing = asyncio.create_task(host())
-            assert await session.execute(SelectRig("drive")) == "drive"
-            await ear.swap("drive")
-            assert await session.execute(SetParam("amp/gain_db", 2.0)) == 2.0
-            assert session.state.last_switch is not None
-            assert session.state.last_switch.method == "crossfade"
-            stop.set()
-            await playing
-            await session.detach_host()
-
-    run(story())
-
-
 def test_snapshot_is_one_line_of_json_with_everything(library: Library) -> None:
     async def story() -> None:
         async with opened(library) as (session, ear):
@@ -572,5 +345,181 @@ def test_older_state_does_not_change(library: Library) -> None:
             await session.execute(SetParam("mix", 0.0))
             assert before.values["mix"] == 1.0
             assert session.state.revision > before.revision
+
+    run(story())
+
+
+SNAPSHOTS = """program: 5
+chain:
+  - gain: {gain_db: 0}
+snapshots:
+  - {name: quiet, gain/gain_db: -20}
+  - {name: lead, gain/gain_db: 10, mix: 0.5}
+"""
+
+
+def test_snapshots_are_chosen_by_number_and_by_steps_that_go_round(library: Library) -> None:
+    (library.rigs_path / "shots.yaml").write_text(SNAPSHOTS)
+
+    async def story() -> None:
+        async with opened(library) as (session, ear):
+            await session.execute(SelectRig("shots"))
+            assert session.state.snapshots == ("quiet", "lead")
+            assert session.value("snapshot") == 0.0
+            assert await session.execute(SetParam("snapshot", 2.0)) == 2.0
+            assert (session.value("gain/gain_db"), session.value("mix")) == (10.0, 0.5)
+            assert Change("gain/gain_db", 10.0) in ear.events
+            steps = [await session.execute(StepSnapshot(step)) for step in (1, 1, 1, -1, -1)]
+            assert steps == [1.0, 2.0, 1.0, 2.0, 1.0]
+            assert (session.value("gain/gain_db"), session.value("mix")) == (-20.0, 1.0)
+            await session.execute(SelectRig("shots"))
+            assert (session.value("snapshot"), session.value("gain/gain_db")) == (0.0, 0.0)
+            assert await session.execute(StepSnapshot(-1)) == 2.0
+
+    run(story())
+
+
+def test_rig_without_snapshots_says_so(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, _):
+            await session.execute(SelectRig("clean"))
+            text = await refusal(session, StepSnapshot(1))
+            assert text.startswith("snapshot: rig clean has no such address")
+            assert await refusal(session, SetParam("snapshot", 1.0)) == text
+
+    run(story())
+
+
+def test_morph_goes_between_its_two_snapshots(library: Library) -> None:
+    (library.rigs_path / "shots.yaml").write_text(SNAPSHOTS)
+
+    async def story() -> None:
+        async with opened(library) as (session, _):
+            await session.execute(SelectRig("shots"))
+            await session.execute(SetParam("morph", 1.0))
+            assert session.value("gain/gain_db") == 10.0
+            await session.execute(SetParam("morph", 0.0))
+            assert session.value("gain/gain_db") == -20.0
+            await session.execute(SetParam("morph", 0.5))
+            assert -20.0 < float(session.value("gain/gain_db")) < 10.0
+            assert 0.5 < float(session.value("mix")) < 1.0
+
+    run(story())
+
+
+def test_foot_chooses_a_snapshot_and_the_state_follows(library: Library) -> None:
+    (library.rigs_path / "shots.yaml").write_text(SNAPSHOTS)
+
+    async def story() -> None:
+        async with opened(library, midi=MidiConfig(profile="hx")) as (session, _):
+            await session.execute(SelectRig("shots"))
+            await host(session, SETTLED, bytes([0xB0, 69, 1]))
+            await session.execute(SetGlobal("mute", False))
+            assert (session.value("snapshot"), session.value("gain/gain_db")) == (2.0, 10.0)
+
+    run(story())
+
+
+def test_globals_are_set_clamped_and_asked(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, ear):
+            await session.execute(SelectRig("clean"))
+            before = await heard(session)
+            assert await session.execute(SetGlobal("master_db", -6.0)) == -6.0
+            assert await heard(session) / before == pytest.approx(10 ** (-6 / 20), rel=1e-4)
+            assert session.value("master_db") == -6.0
+            assert Change("master_db", -6.0) in ear.events
+            assert await session.execute(SetGlobal("tuner_reference_hz", 900.0)) == 450.0
+            await session.execute(SetGlobal("mute", True))
+            assert await session.execute(Panic()) is True
+            assert (session.value("bypass"), session.value("mute")) == (True, False)
+            assert await heard(session) > 0
+
+    run(story())
+
+
+def test_two_taps_are_a_tempo(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, _):
+            await session.execute(Tap())
+            engine = await session.attach_host(RATE_HZ)
+            before = engine.frame
+            engine.process(np.zeros(RATE_HZ // 2, np.float32), 64)
+            await session.detach_host()
+            told = float(await session.execute(Tap()))
+            # The session itself drives a few blocks around the half second that lies between.
+            frames = engine.frame - before
+            assert 60 * RATE_HZ / (frames + 4 * SETTLED) < told <= 60 * RATE_HZ / (RATE_HZ // 2)
+            assert session.value("tempo_bpm") == told
+
+    run(story())
+
+
+def test_tuner_tells_the_note_that_is_played(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, ear):
+            await session.execute(SelectRig("clean"))
+            await session.execute(SetGlobal("tuner", True))
+            sine = 0.1 * np.sin(2 * np.pi * 110.0 * np.arange(RATE_HZ) / RATE_HZ)
+            engine = await session.attach_host(RATE_HZ)
+            out = engine.process(sine.astype(np.float32), 64)
+            assert not np.any(out[:, SETTLED:]), "the tuner mutes"
+            told = await ear.wait(lambda e: isinstance(e, Tuned) and e.hz > 0)
+            await session.detach_host()
+            assert isinstance(told, Tuned)
+            assert told.note == "A2"
+            assert told.hz == pytest.approx(110.0, abs=0.02)  # 0.3 cent
+            await session.execute(SetGlobal("tuner", False))
+            ear.events.clear()
+            await asyncio.sleep(0.15)
+            assert not [event for event in ear.events if isinstance(event, Tuned)]
+
+    run(story())
+
+
+def test_learn_answers_the_next_controller_which_does_nothing_else(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library, midi=MidiConfig(profile="hx")) as (session, _):
+            await session.execute(SelectRig("clean"))
+            learning = asyncio.create_task(session.learn())
+            await asyncio.sleep(0)
+            await host(session, SETTLED, bytes([0xB4, 104, 64]))
+            await session.execute(SetGlobal("mute", False))
+            assert await learning == (5, 104, 64)
+            assert session.value("mix") == 1.0
+            await host(session, SETTLED, bytes([0xB4, 104, 0]))
+            await session.execute(SetGlobal("mute", False))
+            assert session.value("mix") == 0.0
+
+    run(story())
+
+
+def test_learn_ends_in_time_and_gives_way_to_a_later_one(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, _):
+            with pytest.raises(CommandError, match=r"no controller moved within 0\.01 s"):
+                await session.learn(0.01)
+            first = asyncio.create_task(session.learn())
+            await asyncio.sleep(0)
+            second = asyncio.create_task(session.learn())
+            with pytest.raises(CommandError, match="another one asked later"):
+                await first
+            await host(session, SETTLED, bytes([0xB0, 20, 9]))
+            await session.execute(SetGlobal("mute", False))
+            assert await second == (1, 20, 9)
+
+    run(story())
+
+
+def test_learn_outlives_a_change_of_rate(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, _):
+            learning = asyncio.create_task(session.learn())
+            await asyncio.sleep(0)
+            engine = await session.attach_host(44100)
+            engine.process(np.zeros(64, np.float32), 64, [(0, bytes([0xB0, 20, 9]))])
+            await session.detach_host()
+            await session.execute(SetGlobal("mute", False))
+            assert await learning == (1, 20, 9)
 
     run(story())
