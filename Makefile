@@ -83,6 +83,8 @@ bench: $(VENV)/.dev  ## one JSON line a figure: cost, exactness, OSC, switches, 
 	@$(BIN)/python -m tests.bench.agreement
 	@$(BIN)/python -m tests.bench.resampling
 	@$(BIN)/python -m tests.bench.hostile
+	@$(BIN)/python -m tests.bench.pedalboard
+	@$(BIN)/python -m tests.bench.switching --switches 90
 	@$(BIN)/python -m tests.bench.training_speed
 
 bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an estimate by llvm-mca

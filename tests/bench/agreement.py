@@ -1,4 +1,4 @@
-"""How close the engine comes to the truth, and what a switch does: one JSON line a figure.
+"""How close the engine comes to the truth: one JSON line a figure.
 
     python -m tests.bench.agreement
 
@@ -16,7 +16,6 @@ from ampd import _engine
 from tests.demo.guitar import make
 from tests.engine.conftest import MODELS, SHARED, TEST_START, TEST_STOP
 from tests.engine.test_agreement import CORPUS, SHIPPED, nam_rows, relative_error, truth
-from tests.engine.test_switch import check_sound_of_switches, worst_difference_after_fades
 
 BLOCKS = (1, 7, 64, 4096)
 
@@ -63,10 +62,6 @@ def main() -> None:
     take, name = read_take()
     tell_models(take, name)
     tell_corpus()
-    step = check_sound_of_switches(take, 200)
-    tell("200 switches, step over the steady step", step, 1.05, on=name)
-    difference = worst_difference_after_fades(take, 200)
-    tell("200 switches, distance after the fade", difference, 1e-5, on=name)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampd import _engine
-from ampd._engine import BlockSpec, Engine
+from ampd._engine import BlockSpec, Engine, RigSpec
 from tests.bench import models
 from tests.demo import guitar
 from tests.engine.conftest import SHARED
@@ -231,7 +231,7 @@ def tell_silence(files: Files) -> None:
 
 def chain(path: Path) -> Engine:
     engine = Engine(RATE_HZ, threaded=False)
-    engine.install(0, {}, [BlockSpec("amp", "amp", {}, str(path))])
+    engine.install(0, RigSpec(blocks=[BlockSpec("amp", "amp", {}, str(path))]))
     engine.select(0)
     engine.service()
     return engine
@@ -253,7 +253,7 @@ def tell_load(files: Files) -> None:
     for turn in range(21):
         slot = 1 + turn % 2
         before, cpu_before = time.perf_counter(), time.thread_time()
-        engine.install(slot, {}, [BlockSpec("amp", "amp", {}, str(path))])
+        engine.install(slot, RigSpec(blocks=[BlockSpec("amp", "amp", {}, str(path))]))
         engine.select(slot)
         engine.process(part[:BLOCK_FRAMES], BLOCK_FRAMES)
         while not any(fact.kind == "audible" and fact.slot == slot for fact in engine.facts()):

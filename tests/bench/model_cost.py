@@ -13,7 +13,7 @@ import statistics
 import time
 from pathlib import Path
 
-from ampd._engine import BlockSpec, Engine
+from ampd._engine import BlockSpec, Engine, RigSpec
 from tests.demo import guitar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ def cost(model: Path | None) -> dict[str, object]:
     """One row: percent of one core, of the chain with this model (None: an empty chain)."""
     engine = Engine(guitar.SAMPLE_RATE_HZ, threaded=False)
     blocks = [BlockSpec("amp", "amp", {}, str(model))] if model else []
-    engine.install(0, {}, blocks)
+    engine.install(0, RigSpec(blocks=blocks))
     engine.select(0)
     engine.service()
     part = guitar.make()[: SECONDS * guitar.SAMPLE_RATE_HZ]

@@ -109,7 +109,11 @@ def compare(model: str, model_rate_hz: int, host_rate_hz: int, sound: Wave) -> f
 def latency_frames(model: str, host_rate_hz: int) -> int:
     """What the engine says of a rig with this one model."""
     block = _engine.BlockSpec("amp", "amp", {}, model)
-    return _engine.Engine(host_rate_hz, threaded=False).install(0, {}, [block]).latency_frames
+    return (
+        _engine.Engine(host_rate_hz, threaded=False)
+        .install(0, _engine.RigSpec(blocks=[block]))
+        .latency_frames
+    )
 
 
 def cost_percent(wire: str, host_rate_hz: int) -> float:
@@ -119,7 +123,7 @@ def cost_percent(wire: str, host_rate_hz: int) -> float:
     least = []
     for blocks in ([], [_engine.BlockSpec("amp", "amp", {}, wire)]):
         engine = _engine.Engine(host_rate_hz, threaded=False)
-        engine.install(0, {}, blocks)
+        engine.install(0, _engine.RigSpec(blocks=blocks))
         engine.select(0)
         for _ in range(8):
             engine.process(signal)

@@ -1,11 +1,12 @@
 """JACK clients that are not ours: each verb is one process, one client, one job.
 
     python -m tests.demo.jack_tools probe
-    python -m tests.demo.jack_tools play IN.wav --to ampd:in_1
+    python -m tests.demo.jack_tools play IN.wav --to ampd:in_1 [--script MIDI.json]
     python -m tests.demo.jack_tools record OUT.wav --from ampd:out_1 ampd:out_2
     python -m tests.demo.jack_tools program 2 --to ampd:midi_in
     python -m tests.demo.jack_tools listen --from ampd:midi_out
 
+MIDI.json is a list of [frame, hex]: the foot's bytes, each at its own frame of the sound.
 Each prints one JSON object a line. play and record end by themselves or on SIGTERM; record then
 writes OUT.wav, and beside it OUT.npz with the frame and the monotonic second of every cycle.
 A call of libjack can block for ever: whoever starts these gives them a time limit.
@@ -52,6 +53,10 @@ class Player:
     def port(self) -> Any:
         return self._port
 
+    @property
+    def playing(self) -> bool:
+        return self._playing
+
     def start(self) -> None:
         self._playing = True
 
@@ -68,6 +73,33 @@ class Player:
         self.position += len(chunk)
         if self.position >= len(self._signal):
             self.done.set()
+
+
+class Pedal:
+    """Writes MIDI to one port while the player plays: bytes as they are, whole messages or not.
+
+    script: (frame of the player's sound, bytes), in order.
+    """
+
+    def __init__(self, client: Any, script: list[tuple[int, bytes]], player: Player) -> None:
+        self._port = client.midi_outports.register("midi")
+        self._script, self._player = script, player
+        self._next = 0
+
+    @property
+    def port(self) -> Any:
+        return self._port
+
+    def process(self, _frame: int, frames: int) -> None:
+        """Audio thread of this process; the player's own turn comes after it."""
+        self._port.clear_buffer()
+        if not self._player.playing:
+            return
+        start = self._player.position
+        while self._next < len(self._script) and self._script[self._next][0] < start + frames:
+            frame, data = self._script[self._next]
+            self._port.write_midi_event(max(0, frame - start), data)
+            self._next += 1
 
 
 class Recorder:
@@ -175,6 +207,11 @@ def probe(_: argparse.Namespace) -> None:
         )
 
 
+def _script(path: Path | None) -> list[tuple[int, bytes]]:
+    rows = json.loads(path.read_text()) if path else []
+    return [(frame, bytes.fromhex(data)) for frame, data in rows]
+
+
 def play(args: argparse.Namespace) -> None:
     ended = _until_ended()
     sound, rate_hz = sf.read(args.wav, dtype="float32")
@@ -182,9 +219,12 @@ def play(args: argparse.Namespace) -> None:
         if rate_hz != opened.samplerate:
             raise SystemExit(f"{args.wav}: {rate_hz} Hz, the server runs at {opened.samplerate} Hz")
         player = Player(opened, sound)
-        activate(opened, player)
+        pedal = Pedal(opened, _script(args.script), player)
+        activate(opened, pedal, player)
         for destination in args.to:
             connect(opened, player.port.name, destination)
+        if args.script:
+            connect(opened, pedal.port.name, args.midi_to)
         say(event="ready")
         player.start()
         while not (player.done.wait(0.05) or ended.is_set()):
@@ -245,17 +285,17 @@ def wait_frames(opened: Any, frames: int) -> None:
 
 
 def listen(args: argparse.Namespace) -> None:
-    """Every MIDI message that arrives, as hex, until SIGTERM."""
+    """Every MIDI message that arrives, as hex with its frame, until SIGTERM."""
     ended = _until_ended()
-    heard: list[str] = []
+    heard: list[tuple[int, str]] = []
 
     class Listener:
         def __init__(self, port: Any) -> None:
             self.port = port
 
-        def process(self, _frame: int, _frames: int) -> None:
-            for _, data in self.port.incoming_midi_events():
-                heard.append(bytes(data).hex())
+        def process(self, frame: int, _frames: int) -> None:
+            for offset, data in self.port.incoming_midi_events():
+                heard.append((frame + offset, bytes(data).hex()))
 
     with client("listener") as opened:
         listener = Listener(opened.midi_inports.register("in"))
@@ -265,7 +305,8 @@ def listen(args: argparse.Namespace) -> None:
         told = 0
         while not ended.wait(0.01):
             while told < len(heard):
-                say(event="midi", data=heard[told])
+                frame, data = heard[told]
+                say(event="midi", data=data, frame=frame)
                 told += 1
 
 
@@ -281,6 +322,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--to", nargs="*", default=["ampd:in_1"])
         sub.add_argument("--from", nargs="+", default=["ampd:out_1"], dest="source")
         sub.add_argument("--seconds", type=float, default=MAX_TAKE_S)
+        sub.add_argument("--script", type=Path)
+        sub.add_argument("--midi-to", default="ampd:midi_in")
 
     verb(probe)
     verb(play, "wav")

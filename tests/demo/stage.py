@@ -194,12 +194,17 @@ class Stage:
         return None
 
     def start_daemon(
-        self, *arguments: str, settings: Mapping[str, str] | None = None, port: int = 0
+        self,
+        *arguments: str,
+        settings: Mapping[str, str] | None = None,
+        port: int = 0,
+        program: Sequence[str] = (AMPD,),
     ) -> "Daemon":
         """Start `ampd run` with an ampd.toml of its own in the stage's folder.
 
         settings: TOML values of [jack] by key ({"client_name": '"x"'}), and rigs, models of [paths]
         port: of OSC; 0 finds a free one
+        program: what stands before `run`
         """
         jack = {"input": '""', "outputs": "[]", "midi_in": "[]", **(settings or {})}
         paths = {key: jack.pop(key, f'"{ROOT / key}"') for key in ("rigs", "models")}
@@ -207,7 +212,7 @@ class Stage:
         text = [f"[osc]\nport = {port}", "[paths]", *(f"{k} = {v}" for k, v in paths.items())]
         text += ["[jack]", *(f"{k} = {v}" for k, v in jack.items())]
         (self.directory / "ampd.toml").write_text("\n".join(text) + "\n")
-        started = self.start("ampd", [AMPD, "run", *arguments], cwd=self.directory)
+        started = self.start("ampd", [*program, "run", *arguments], cwd=self.directory)
         return Daemon(started, port)
 
     def start_server(self, period_frames: int = 64, rate_hz: int = 48_000) -> Running:

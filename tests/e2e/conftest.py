@@ -2,15 +2,17 @@
 
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.demo.stage import AMPD, Stage, StageError, can_unshare
+from tests.e2e.foot import settle
+from tests.e2e.gig import HERE, Gig
 from tests.e2e.rack import Rack, write_library
 
 Opener = Callable[..., Rack]
-HERE = {"rigs": '"rigs"', "models": '"models"'}  # of the stage's own folder
 
 
 class SickServerError(Exception):
@@ -25,7 +27,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     try:
         return (yield)
     except (StageError, AssertionError) as error:
-        stage = pyfuncitem.funcargs.get("stage")
+        stage, foot = (pyfuncitem.funcargs.get(name) for name in ("stage", "foot"))
+        stage = foot.stage if isinstance(foot, Rack) else stage
         if isinstance(stage, Stage) and stage.server_is_sick():
             raise SickServerError("jackd: engine may now behave abnormally") from error
         raise
@@ -76,3 +79,21 @@ def rack(stage: Stage, open_rack: Opener) -> Rack:
     opened.until_rig("loud")
     opened.osc.ask("/ampd/subscribe")
     return opened
+
+
+@pytest.fixture(scope="session")
+def gig(jack_world: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gig]:
+    """The world that the tests of the foot share."""
+    opened = Gig(lambda: tmp_path_factory.mktemp("gig"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def foot(gig: Gig) -> Iterator[Rack]:
+    """The shared rack with the rig `plain`, and a conversation of its own."""
+    shared = gig.rack()
+    with shared.daemon.osc() as osc:
+        rack = replace(shared, osc=osc)
+        settle(rack, "plain")
+        yield rack

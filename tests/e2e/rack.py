@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ CHANNELS, KERNEL, DILATIONS = 3, 3, (1, 2, 4, 8, 16)
 Signal = NDArray[np.float32]
 Wave = NDArray[np.float64]
 Tensors = dict[str, Wave]
+Script = Sequence[tuple[int, bytes]]  # MIDI bytes, each with its frame of the sound, in order
 
 RIGS = {
     "loud": "program: 0\nchain: []\n",
@@ -93,10 +95,11 @@ def model_text() -> str:
     return json.dumps(document)
 
 
-def write_library(folder: Path) -> None:
-    """folder/rigs and folder/models: good ones, a truncated model, rigs with each fault."""
+def write_library(folder: Path, rigs: Mapping[str, str] = RIGS) -> None:
+    """folder/rigs and folder/models: rigs such as those with each fault, a good and a truncated
+    model."""
     (folder / "rigs").mkdir(parents=True)
-    for name, text in RIGS.items():
+    for name, text in rigs.items():
         (folder / "rigs" / f"{name}.yaml").write_text(text)
     model = model_text()
     for name, text in (("tiny", model), ("half", model[: len(model) // 2])):
@@ -125,23 +128,27 @@ class Rack:
     def pid(self) -> int:
         return self.daemon.running.process.pid
 
-    def begin(self, sound: Signal) -> "Passage":
-        """Start to play `sound` through the daemon and to record what comes out."""
-        return Passage(self, sound)
+    def begin(self, sound: Signal, script: Script = ()) -> "Passage":
+        """Start to play `sound`, the foot its `script`, and to record what comes out."""
+        return Passage(self, sound, script)
 
-    def passed(self, sound: Signal) -> Signal:
+    def passed(self, sound: Signal, script: Script = ()) -> Signal:
         """`sound` as it comes out: (frames, 2), sample for sample."""
-        return self.begin(sound).end()
+        return self.begin(sound, script).end()
 
     def rendered(self, rig: str, sound: Signal) -> Signal:
-        """The same by `ampd render`: (frames,)."""
+        """The left channel of rendered_stereo: (frames,)."""
+        return self.rendered_stereo(rig, sound)[:, 0]
+
+    def rendered_stereo(self, rig: str, sound: Signal) -> Signal:
+        """The same by `ampd render`: (frames, 2), or one channel of a mono rig."""
         folder = self.stage.directory
         into, out = folder / "render-in.wav", folder / "render-out.wav"
         sf.write(into, sound, self.rate_hz, subtype="FLOAT")
         argv = [AMPD, "render", str(into), str(out), "--rig", rig]
         self.stage.run("render", argv, cwd=folder, limit_s=60.0)
         rendered, _ = sf.read(out, dtype="float32", always_2d=True)
-        return np.asarray(rendered[:, 0], np.float32)
+        return np.asarray(rendered, np.float32)
 
     def until_rig(self, rig: str) -> None:
         until_status(self.osc, lambda s: s["rig"] == rig, f"the rig {rig} is heard")
@@ -158,8 +165,9 @@ class Rack:
 class Passage:
     """One sound on its way through the daemon: two clients, so that no feedback loop delays it."""
 
-    def __init__(self, rack: Rack, sound: Signal) -> None:
+    def __init__(self, rack: Rack, sound: Signal, script: Script = ()) -> None:
         self._stage, self._sound = rack.stage, sound
+        self.seconds: NDArray[np.float64] = np.zeros(0)  # monotonic, of every frame; after end()
         number = len(rack.stage.running)
         self._take = rack.stage.directory / f"{number:02d}-take.wav"
         wav = rack.stage.directory / f"{number:02d}-sound.wav"
@@ -167,7 +175,12 @@ class Passage:
         outs = ("ampd:out_1", "ampd:out_2")
         self._record = rack.stage.tool("record", self._take, "--from", *outs)
         self._record.wait_for("ready")
-        self._play = rack.stage.tool("play", wav, "--to", "ampd:in_1")
+        arguments: list[object] = [wav, "--to", "ampd:in_1"]
+        if script:
+            json_ = wav.with_suffix(".json")
+            json_.write_text(json.dumps([(frame, data.hex()) for frame, data in script]))
+            arguments += ["--script", json_]
+        self._play = rack.stage.tool("play", *arguments)
         self._play.wait_for("ready")
 
     @property
@@ -187,6 +200,8 @@ class Passage:
         if not len(at):
             raise StageError("the recorder missed the cycle in which the player began")
         start = int(clock["start"][at[0]])
+        cycles = np.searchsorted(clock["start"], np.arange(start, len(take)), side="right") - 1
+        self.seconds = clock["second"][cycles]
         result: Signal = take[start : start + len(self._sound)]
         if len(result) < len(self._sound):
             raise StageError(f"the take ends {len(self._sound) - len(result)} frames early")

@@ -7,7 +7,8 @@ import pytest
 
 from tests.demo.osc import Osc
 from tests.demo.stage import Stage, status
-from tests.e2e.conftest import HERE, Opener
+from tests.e2e.conftest import Opener
+from tests.e2e.gig import HERE
 from tests.e2e.rack import Rack, far, noise
 
 pytestmark = pytest.mark.jack

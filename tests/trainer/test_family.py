@@ -9,7 +9,7 @@ import torch
 
 from ampd.bank import plan_rig
 from ampd.library import Library
-from ampd.session import Engine, build
+from ampd.rack import Engine, build
 from tests.trainer.conftest import RATE_HZ, make_net
 from trainer.cli import main
 from trainer.family import measure, read_manifest, rig_text
