@@ -70,6 +70,9 @@ class Deck {
   static constexpr int kMostTails = 4;
   static constexpr int kTailRoom = 12;
 
+  static bool is_late(const Playing& playing) noexcept AMP_RT {
+    return playing.chain != nullptr && playing.chain->latency_frames() > 0;
+  }
   void receive(const Delivery& delivery) noexcept AMP_RT;
   void keep(Chain& chain) noexcept AMP_RT;
   void request() noexcept AMP_RT;

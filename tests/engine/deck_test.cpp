@@ -14,9 +14,6 @@ using Kind = Fact::Kind;
 
 namespace {
 
-constexpr float kAlwaysDuck = 0;
-constexpr float kNeverDuck = 1e9F;
-
 MidiEvent program_change(int frame, uint8_t program) {
   return {.frame = frame, .size = 2, .data = {0xC0, program, 0}};
 }
@@ -58,6 +55,21 @@ TEST_CASE("a duck is quieter for at most 10 ms, whatever the callback, and says 
     CHECK(longest_dip(output, 1) <= 480);
     // Half a cosine over 3 ms at its steepest.
     CHECK(largest_step(output) <= 1.01F * 1.5708F / 145);
+  }
+}
+
+TEST_CASE("bypassed, the guitar is heard bit for bit through every switch") {
+  for (const float budget : {kAlwaysDuck, kNeverDuck}) {
+    CAPTURE(budget);
+    const std::vector<float> input = noise(9600, 1);
+    Rack rack(false, 48000, budget);
+    for (int slot = 0; slot < 2; ++slot) rack.park_amp(slot, 10U + static_cast<unsigned>(slot));
+    rack.engine.set_global(kBypass, 1);
+    rack.engine.select(0, false);
+    rack.play(std::vector<float>(9600));
+    rack.engine.select(1, false);
+    CHECK(rack.play(input) == input);
+    CHECK(rack.facts(Kind::kSwitched).size() == 2);
   }
 }
 

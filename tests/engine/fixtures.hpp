@@ -53,11 +53,15 @@ std::vector<float> run(nn::Net& net, const std::vector<float>& input, int block)
 float peak(const std::vector<float>& signal);
 float largest_difference(const std::vector<float>& a, const std::vector<float>& b);
 
+inline constexpr float kNeverDuck = 1e9F;
+inline constexpr float kAlwaysDuck = 0;
+
 /// An engine without threads and two slots of different sound, played in calls of 64 frames.
 class Rack {
  public:
-  /// budget: EngineOptions::budget; 0 makes a duck of every change.
-  explicit Rack(bool with_safety = false, int sample_rate_hz = 48000, float budget = 0.7F);
+  /// budget: EngineOptions::budget; without bounds every change is a fade, or a slow machine would
+  /// decide what is tested, and 0 makes a duck of every change.
+  explicit Rack(bool with_safety = false, int sample_rate_hz = 48000, float budget = kNeverDuck);
 
   /// Park a rig with one amp (gain_db 0) in `slot`; level_db and seed tell rigs apart, offset is
   /// direct current that the model adds, model_rate_hz what it was made for.

@@ -382,8 +382,8 @@ void prove_storms(int switches) {
   forget();
   std::thread audio([&] {
     traps = trap_system_calls();
-    fades = storm(1e9F, 32 * switches);
-    ducks = storm(0, 32 * switches);
+    fades = storm(test::kNeverDuck, 32 * switches);
+    ducks = storm(test::kAlwaysDuck, 32 * switches);
   });
   audio.join();
   std::printf("storms: %d fades, %d ducks, %d snapshots, %d tempos, %d panics: ", fades.fades,
