@@ -479,6 +479,7 @@ void Audio::apply_globals(float* left, float* right, int frames) noexcept AMP_RT
 void Audio::measure(int64_t begin_ns, int frames) noexcept AMP_RT {
   const int64_t end_ns = now_ns();
   const int64_t period_ns = int64_t{1'000'000'000} * frames / sample_rate_hz_;
+  lines_.next_end_ns.store(end_ns + period_ns, std::memory_order_relaxed);
   const int64_t spent_ns = end_ns - begin_ns;
   const auto step =
       static_cast<size_t>(std::min<int64_t>(spent_ns * 400 / period_ns, LoadCounts::kSteps - 1));

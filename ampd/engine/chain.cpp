@@ -101,11 +101,11 @@ void Chain::rewind(int64_t frames) noexcept AMP_RT {
   // Where less is to be had than all blocks remember, those in front miss it, by whole grids.
   const int64_t missing = std::max<int64_t>(0, memory_frames_ + latency_frames_ - frames);
   heard_ = frames == kAll ? kAll : (missing + grid_frames_ - 1) / grid_frames_ * grid_frames_;
+  dc_learned_ = frames == kAll;
 }
 
 void Chain::enter() noexcept AMP_RT {
   heard_ = kAll;
-  for (DcBlocker& dc : dc_) dc.settle();
   for (size_t i = 0; i < params_.size(); ++i)
     if (targets_[i].in_tail && is_plain(i)) apply(i, true);
   tail_gain_.to(1);
@@ -145,8 +145,10 @@ void Chain::warm(const float* in, int frames) noexcept AMP_RT {
     for (const int64_t start : starts_)
       if (start > heard_) length = std::min(length, start - heard_);
     if (dc_start_ > heard_) length = std::min(length, dc_start_ - heard_);
-    if (dc_start_ == heard_)
+    if (!dc_learned_ && dc_start_ <= heard_) {
+      dc_learned_ = true;
       for (DcBlocker& dc : dc_) dc.learn();
+    }
     delay_dry(in + at, out[1].data(), static_cast<int>(length));
     run_head(in + at, out[0].data(), out[1].data(), static_cast<int>(length));
     at += static_cast<int>(length);

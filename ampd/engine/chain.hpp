@@ -87,6 +87,11 @@ class Chain {
   [[nodiscard]] float cost_ns() const noexcept AMP_RT { return cost_ns_; }
   void measure_cost();
 
+  /// Frames of the last input to warm a chain with before it comes: all that it remembers but what
+  /// is heard between its entrance and when nothing else is heard, kOverlapSeconds, or an eighth.
+  [[nodiscard]] int64_t warm_frames() const noexcept AMP_RT { return warm_frames_; }
+  static constexpr float kOverlapSeconds = 0.006F;
+
   /// The last position up to `position` that lies whole grids (Block::grid_frames) from `from`:
   /// input may be left out between the two, and a chain may be reset where `from` is 0.
   [[nodiscard]] int64_t grid_before(int64_t position, int64_t from) const noexcept AMP_RT {
@@ -233,6 +238,7 @@ class Chain {
   std::vector<float> delay_;
   size_t delay_at_ = 0;
   int memory_frames_ = 1;
+  int64_t warm_frames_ = 0;
   int latency_frames_ = 0;
   int grid_frames_ = 1;
   int head_width_ = 1;
@@ -250,6 +256,7 @@ class Chain {
   dsp::Ramp dc_share_;  ///< 0 where all amps are bypassed: the guitar keeps what it brings
   std::array<DcBlocker, 2> dc_;
   int64_t dc_start_ = 0;  ///< frames after rewind from which on the models give what they should
+  bool dc_learned_ = true;
   std::array<float, 2> rest_{};  ///< what the head gives for silence
   std::array<float, 2> last_{};
   bool faulted_ = false;

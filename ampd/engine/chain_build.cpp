@@ -6,15 +6,12 @@
 
 #include "blocks/pair.hpp"
 #include "chain.hpp"
+#include "lines.hpp"
 
 namespace amp {
 namespace {
 
 constexpr float kHushSeconds = 0.020F;
-
-/// What a model gives of direct current depends on how hard it is played, and is heard for 1.4 time
-/// constants of its stage before a switch: a sine of 997 Hz then leaves less than -60 dBFS.
-constexpr float kDcSeconds = 0.045F;
 
 /// A chain's cost is the least of so many runs of so many blocks: a few milliseconds.
 constexpr int kCostRounds = 4;
@@ -193,15 +190,19 @@ void Chain::measure_memory(int sample_rate_hz) {
   }
   if (block_dc_) {
     // Half of what they remember behind them, they give about what they should.
-    const int dc_frames = static_cast<int>(kDcSeconds * static_cast<float>(sample_rate_hz));
+    const int dc_frames =
+        static_cast<int>(DcBlocker::kSeconds * static_cast<float>(sample_rate_hz));
     for (int& frames : needed) frames = std::max(frames, dc_frames + frames / 2);
-    const int all = needed.empty() ? dc_frames : needed.front();
-    memory_frames_ = std::max(memory_frames_, all - latency_frames_);
+    const int longest = needed.empty() ? dc_frames : needed.front();
+    memory_frames_ = std::max(memory_frames_, longest - latency_frames_);
     dc_start_ = memory_frames_ + latency_frames_ - dc_frames;
   }
+  const int all = memory_frames_ + latency_frames_;
+  const auto overlap = static_cast<int>(kOverlapSeconds * static_cast<float>(sample_rate_hz));
+  warm_frames_ = std::min<int64_t>(all - std::min(overlap, all / 8), History::kFrames / 2);
   starts_.resize(tail_at_);
   for (size_t s = 0; s < tail_at_; ++s) {
-    const int64_t early = memory_frames_ + latency_frames_ - needed[s];
+    const int64_t early = all - needed[s];
     starts_[s] = std::max<int64_t>(0, early / grid_frames_ * grid_frames_);
   }
 }

@@ -15,6 +15,9 @@ constexpr float kFadeSeconds = 0.010F;
 /// Each half of a duck: with the time to catch up between them it stays under 10 ms.
 constexpr float kDuckSeconds = 0.003F;
 
+// What a chain has yet to hear when it comes it hears while it is faded in.
+static_assert(kFadeSeconds >= Chain::kOverlapSeconds && 2 * kDuckSeconds >= Chain::kOverlapSeconds);
+
 /// A chain that is being brought up to date may cost this many frames a callback beyond the
 /// callback's own, twice over: enough to catch up, too little to be late.
 constexpr int kCatchUpFrames = 256;
@@ -154,11 +157,12 @@ bool Deck::over_budget(const Chain& coming) const noexcept AMP_RT {
 }
 
 /// Let the new chain hear what was played since the warm thread let go of it, a bounded number of
-/// frames a callback.
+/// frames a callback; what it would not remember it need not hear.
 void Deck::catch_up() noexcept AMP_RT {
   const int64_t now = frame();
-  if (now - next_position_ > History::kFrames / 2)
-    next_position_ = next_.chain->grid_before(now - kMaxFrames, next_position_);
+  const int64_t needed = next_.chain->warm_frames();
+  if (now - next_position_ > needed)
+    next_position_ = next_.chain->grid_before(now - needed, next_position_);
   std::array<float, kMaxFrames> heard;
   while (next_position_ < now && catch_up_budget_ > 0) {
     const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, now - next_position_));

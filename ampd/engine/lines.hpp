@@ -64,6 +64,9 @@ struct Lines {
   std::atomic<bool> learning{false};    ///< controllers are told to control and do nothing
   std::atomic<bool> feedback{true};     ///< values go back to the controllers
   std::atomic<bool> facts_lost{false};  ///< control has to ask how things stand
+  /// When the callback after the last one should end, on CLOCK_MONOTONIC: what it asks for may be
+  /// answered from then on.
+  std::atomic<int64_t> next_end_ns{0};
   History history;
   LoadCounts load;
 

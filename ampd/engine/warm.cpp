@@ -4,15 +4,18 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
 #include <ctime>
 
 namespace amp {
 namespace {
 
-/// The audio thread may not wake anybody (a system call), so it is asked this often.
-constexpr std::chrono::microseconds kLivePoll{1000};
-constexpr std::chrono::microseconds kIdlePoll{5000};
+/// The audio thread may not wake anybody (a system call), so it is asked: just behind each of its
+/// callbacks, again and again behind one that is late, and seldom where none comes.
+constexpr std::chrono::nanoseconds kBehind{50'000};
+constexpr std::chrono::nanoseconds kLatePoll{100'000};
+constexpr std::chrono::nanoseconds kLivePoll{2'000'000};
+constexpr std::chrono::nanoseconds kIdlePoll{5'000'000};
 
 /// Rounds in which a warmed chain chases input that arrives meanwhile; the audio thread does the
 /// rest.
@@ -72,8 +75,16 @@ void Warm::work() {
     lock.unlock();
     round();
     lock.lock();
-    stop_signal_.wait_for(lock, busy_ ? kLivePoll : kIdlePoll, [this] { return stopping_; });
+    stop_signal_.wait_for(lock, pause(), [this] { return stopping_; });
   }
+}
+
+std::chrono::nanoseconds Warm::pause() const {
+  if (!busy_) return kIdlePoll;
+  const std::chrono::nanoseconds left{lines_.next_end_ns.load(std::memory_order_relaxed) -
+                                      read_ns(CLOCK_MONOTONIC)};
+  if (left < -kLivePoll) return kLivePoll;
+  return std::clamp(left + kBehind, kLatePoll, kLivePoll);
 }
 
 void Warm::round() {
@@ -124,15 +135,14 @@ int64_t Warm::bring_up(Chain& chain, int64_t position) const {
   const FtzGuard ftz;
   std::array<float, kMaxFrames> heard;
   int64_t written = lines_.history.written();
-  const int64_t memory =
-      std::min<int64_t>(chain.memory_frames() + chain.latency_frames(), History::kFrames / 2);
+  const int64_t needed = chain.warm_frames();
   if (position < 0) {
-    position = chain.grid_before(std::max<int64_t>(0, written - memory), 0);
+    position = chain.grid_before(std::max<int64_t>(0, written - needed), 0);
     chain.rewind(position == 0 ? Chain::kAll : written - position);
   }
   for (int chase = 0; chase < kChases && position < written; ++chase) {
     // A host in freewheel can be faster than the chain: what it does not remember it need not hear.
-    position = std::max(position, chain.grid_before(written - memory, position));
+    position = std::max(position, chain.grid_before(written - needed, position));
     while (position < written) {
       const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, written - position));
       lines_.history.read(position, heard.data(), frames);

@@ -59,6 +59,8 @@ class Warm {
   };
 
   void work();
+  /// How long there is nothing to do.
+  [[nodiscard]] std::chrono::nanoseconds pause() const;
   void take_back(const Retired& retired);
   void deliver(const Request& request);
   /// Feed the chain what was played until now; position: where it stands, -1 at its beginning.

@@ -96,7 +96,7 @@ def test_resampled_rig_lies_on_the_file(library: Library, tmp_path: Path) -> Non
     rig, _ = soundfile.read(tmp_path / "rig.wav")
     bare, _ = soundfile.read(tmp_path / "bare.wav")
     likeness = np.correlate(rig - np.mean(rig), bare - np.mean(bare), "full")
-    # The rig's 5 Hz direct-current stage moves 1 kHz by a fortieth of a frame.
+    # The rig's 8 Hz direct-current stage moves 1 kHz by a fortieth of a frame.
     assert np.argmax(np.abs(likeness)) == len(signal) - 1
 
 

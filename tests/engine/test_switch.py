@@ -55,9 +55,10 @@ def test_a_sine_keeps_its_level_through_a_switch(on_sine: Found) -> None:
 
 
 # -60 dBFS, the figure; the stage that takes direct current off hears 45 ms before the switch.
-def test_a_switch_makes_no_direct_current(on_sine: Found) -> None:
+def test_a_switch_makes_no_direct_current(on_sine: Found, on_guitar: Found) -> None:
     assert max(on_sine["dc"]) <= -60
     assert max(on_sine["brought"]) <= -60
+    assert max(on_guitar["brought"]) <= -60
 
 
 def test_a_switch_makes_no_silence(on_sine: Found, on_guitar: Found) -> None:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace amp {
 
@@ -12,14 +13,32 @@ bool is_sound(const float* signal, int frames) noexcept AMP_RT {
   return sound;
 }
 
-DcBlocker::DcBlocker(int sample_rate_hz) noexcept
-    : step_(2 * std::numbers::pi * 5 / sample_rate_hz) {}
+DcBlocker::DcBlocker(int sample_rate_hz)
+    : step_(2 * std::numbers::pi * 8 / sample_rate_hz),
+      heard_(static_cast<size_t>(kSeconds * static_cast<float>(sample_rate_hz))) {
+  oldest_ = std::pow(1 - step_, static_cast<double>(heard_.size()));
+  reset(0);
+}
+
+void DcBlocker::reset(float offset) noexcept AMP_RT {
+  std::fill(heard_.begin(), heard_.end(), offset);
+  weight_ = 1 - oldest_;
+  sum_ = weight_ * static_cast<double>(offset);
+}
+
+void DcBlocker::learn() noexcept AMP_RT {
+  std::fill(heard_.begin(), heard_.end(), 0.0F);
+  weight_ = sum_ = 0;
+}
 
 void DcBlocker::process(float* signal, int frames) noexcept AMP_RT {
   for (int i = 0; i < frames; ++i) {
-    const double step = heard_ * step_ < 1 ? 1 / ++heard_ : step_;
-    dc_ += std::max(step, step_) * (static_cast<double>(signal[i]) - dc_);
-    signal[i] -= static_cast<float>(dc_);
+    const float forgotten = std::exchange(heard_[at_], signal[i]);
+    at_ = at_ + 1 == heard_.size() ? 0 : at_ + 1;
+    sum_ += step_ * (static_cast<double>(signal[i]) - sum_) -
+            step_ * oldest_ * static_cast<double>(forgotten);
+    weight_ = std::min(weight_ + step_ * (1 - weight_), 1 - oldest_);
+    signal[i] -= static_cast<float>(sum_ / weight_);
   }
 }
 
