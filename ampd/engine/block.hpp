@@ -13,6 +13,10 @@
 
 namespace amp {
 
+namespace nn {
+class Model;
+}
+
 /// How a control travels over its range.
 enum class Taper : uint8_t { kLinear, kLog, kToggle };
 
@@ -45,8 +49,9 @@ struct Impulse {
 
 /// One capture of a family: the model that plays where the knob stands at `at`.
 struct FamilyMember {
-  float at = 0;       ///< in the player's own units
-  std::string model;  ///< path of the model file
+  float at = 0;                               ///< in the player's own units
+  std::string model;                          ///< path of the model file
+  std::shared_ptr<const nn::Model> loaded{};  ///< what that holds, where it was read before
 };
 
 /// One block of a rig, as plain values.
@@ -58,6 +63,7 @@ struct BlockSpec {
   std::vector<FamilyMember> family{};        ///< for an amp of several, along the param "knob"
   std::shared_ptr<const Impulse> impulse{};  ///< for a cab; none: the one that is built in
   std::string beside{};  ///< name of the block before it: both hear its input and are blended
+  std::shared_ptr<const nn::Model> loaded{};  ///< what `model` holds, where it was read before
 };
 
 /// One effect. Built and destroyed on the control or warm thread; everything that it needs is

@@ -39,20 +39,20 @@ void Engine::clear(int slot) {
   warm_.clear(slot);
 }
 
-uint32_t Engine::send(Command command) {
+uint32_t Engine::send(Command command) noexcept AMP_RT {
   command.id = ++last_id_ == 0 ? ++last_id_ : last_id_;
   return lines_.commands.push(command) ? command.id : 0;
 }
 
-uint32_t Engine::select(int slot, bool fresh) {
+uint32_t Engine::select(int slot, bool fresh) noexcept AMP_RT {
   return send({.kind = Command::Kind::kSelect, .fresh = fresh, .slot = slot});
 }
 
-uint32_t Engine::set_param(int slot, int index, float value) {
+uint32_t Engine::set_param(int slot, int index, float value) noexcept AMP_RT {
   return send({.kind = Command::Kind::kParam, .slot = slot, .index = index, .value = value});
 }
 
-uint32_t Engine::set_global(Global global, float value) {
+uint32_t Engine::set_global(Global global, float value) noexcept AMP_RT {
   return send({.kind = Command::Kind::kGlobal, .index = global, .value = value});
 }
 

@@ -58,10 +58,10 @@ class Engine {
   void clear(int slot);
   /// Switch to a slot; `fresh` takes the parked chain even where the slot plays already. Returns
   /// the command's id, 0 if the queue to the audio thread is full (no host runs).
-  uint32_t select(int slot, bool fresh);
+  uint32_t select(int slot, bool fresh) noexcept AMP_RT;
   /// Set a param of the chain that plays or is about to play in `slot`. Returns as select.
-  uint32_t set_param(int slot, int index, float value);
-  uint32_t set_global(Global global, float value);
+  uint32_t set_param(int slot, int index, float value) noexcept AMP_RT;
+  uint32_t set_global(Global global, float value) noexcept AMP_RT;
   /// The tempo's tap, and: whatever hangs or howls, the dry guitar at once. Return as select.
   uint32_t tap() { return send({.kind = Command::Kind::kTap}); }
   uint32_t panic() { return send({.kind = Command::Kind::kPanic}); }
@@ -79,6 +79,9 @@ class Engine {
   /// All facts since the last call, late blocks among them. Where some were lost, how things stand
   /// is asked for and follows.
   std::vector<Fact> facts();
+  /// One of them, without a look at those that were lost; false where none waits. For a host whose
+  /// audio thread is its control: this, select, set_param and set_global neither allocate nor wait.
+  bool pop_fact(Fact& fact) noexcept AMP_RT { return lines_.facts.pop(fact); }
   /// Readable when facts wait; -1 unless threaded.
   [[nodiscard]] int facts_fd() const { return facts_fd_.get(); }
   Load load();
@@ -103,7 +106,7 @@ class Engine {
   void process(Callback& callback) noexcept AMP_RT { audio_.process(callback); }
 
  private:
-  uint32_t send(Command command);
+  uint32_t send(Command command) noexcept AMP_RT;
 
   int sample_rate_hz_;
   EngineOptions options_;

@@ -211,13 +211,13 @@ std::unique_ptr<Block> make_amp(const BlockSpec& spec, BuildContext& context) {
                             : place + " has both model and models; expected one of them.");
   std::vector<FamilyMember> family = spec.family;
   if (family.empty())
-    family.push_back({.at = 0, .model = spec.model});
+    family.push_back({.at = 0, .model = spec.model, .loaded = spec.loaded});
   else
     check_places(spec);
   Models models;
   std::vector<float> places;
   for (const FamilyMember& member : family) {
-    models.push_back(nn::load_model(member.model));
+    models.push_back(member.loaded ? member.loaded : nn::load_model(member.model));
     places.push_back(member.at);
     context.models.push_back(models.back()->info);
     if (family.size() > 1) check_kin(spec, models.front()->info, models.back()->info);
