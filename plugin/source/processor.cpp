@@ -250,7 +250,7 @@ void Processor::play(const SettingPtr& setting, Loudness loudness) {
     loudness_ = loudness;
     return;
   }
-  if (!rack_->started())
+  if (!rack_->is_heard())
     return begin_rack(setting, loudness, rack_->sample_rate_hz(), rack_->sides());
   const Values values = params_.values();
   Built built =
@@ -263,7 +263,8 @@ void Processor::play(const SettingPtr& setting, Loudness loudness) {
   note(setting, loudness, latency, cost_ns);
 }
 
-/// A rack that has played nothing yet but silence, and nothing but this setting.
+/// A rack that has played nothing yet but silence, and nothing but this setting. It takes the place
+/// of one that nobody hears: what plays first is the new sound, without a fade.
 void Processor::begin_rack(const SettingPtr& setting, Loudness loudness, int sample_rate_hz,
                            int sides) {
   auto rack =

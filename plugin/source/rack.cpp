@@ -1,6 +1,7 @@
 #include "rack.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "offline.hpp"
@@ -13,6 +14,13 @@ constexpr int kSettleRounds = 4096;
 
 /// As loud as the ceiling lets a sound be, less what rounding takes.
 constexpr float kAtCeiling = kCeiling * 0.99999F;
+
+/// A host that has not asked for a block for so long has stopped.
+constexpr int64_t kStoppedNs = 250'000'000;
+
+int64_t now_ns() noexcept AMP_RT {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
 
 void raise(std::atomic<float>& peak, float level) noexcept AMP_RT {
   if (level > peak.load(std::memory_order_relaxed)) peak.store(level, std::memory_order_relaxed);
@@ -53,6 +61,11 @@ Built Rack::build(const Setting& setting, const Values& values, const Trims& tri
   built.values = values;
   built.latency_frames = built.chains[0]->latency_frames();
   return built;
+}
+
+bool Rack::is_heard() const {
+  return has_sounded_.load(std::memory_order_relaxed) &&
+         now_ns() - last_block_ns_.load(std::memory_order_relaxed) < kStoppedNs;
 }
 
 int Rack::park(Built& built) {
@@ -159,7 +172,7 @@ void Rack::process(const float* const* in, int ins, float* const* out, int outs,
   if (frames <= 0) return;
   std::unique_lock<std::mutex> lock(service_mutex_, std::defer_lock);
   if (!on_time) lock.lock();
-  started_.store(true, std::memory_order_release);
+  last_block_ns_.store(now_ns(), std::memory_order_relaxed);
   Offer offer;
   if (offers_.take(offer)) {
     take(offer);
@@ -194,6 +207,7 @@ void Rack::run(const std::array<const float*, 2>& in, int ins, int frames) noexc
       std::copy_n(in[s], frames, side.in.data());
     const float peak = peak_of(side.in.data(), frames);
     raise(meters_.in[s], peak);
+    if (peak > 0) has_sounded_.store(true, std::memory_order_relaxed);
     if (peak >= 1) meters_.in_clipped.store(true, std::memory_order_relaxed);
     Callback callback{.in = side.in.data(),
                       .left = side.left.data(),

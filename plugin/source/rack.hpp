@@ -110,8 +110,10 @@ class Rack {
                const Values& values, bool on_time) noexcept;
 
   [[nodiscard]] Meters& meters() { return meters_; }
-  /// Whether a block has been played. Thread: any.
-  [[nodiscard]] bool started() const { return started_.load(std::memory_order_acquire); }
+  /// Whether anybody would hear it end now: the guitar was played, and a block ago. Thread: any.
+  [[nodiscard]] bool is_heard() const;
+  /// Whether a block has been played since begin. Thread: any.
+  [[nodiscard]] bool started() const { return last_block_ns_.load(std::memory_order_relaxed) > 0; }
   /// Changes that were heard, since the start. Thread: any.
   [[nodiscard]] int switches() const { return switches_.load(std::memory_order_relaxed); }
   /// What was offered is heard, and nothing else. Thread: any.
@@ -177,7 +179,8 @@ class Rack {
   size_t past_at_ = 0;
 
   Meters meters_;
-  std::atomic<bool> started_{false};
+  std::atomic<int64_t> last_block_ns_{0};  ///< of the steady clock
+  std::atomic<bool> has_sounded_{false};   ///< a sample that came in was not 0
   std::atomic<bool> faulted_{false};
   std::atomic<int> switches_{0};
   std::atomic<int> offered_{-1};  ///< slots
