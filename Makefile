@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test run check rtsan asan fuzz test-arm bench bench-arm format clean
+.PHONY: help demo test run check plugin plugin-install test-plugin rtsan asan fuzz test-arm bench \
+	bench-arm format clean
 
 PYTHON ?= python3
 # Its own line, because a bare `torch` may pull a CUDA build of several GB. On a machine without a
@@ -18,13 +19,20 @@ APT_PACKAGES := g++ cmake ninja-build python3-venv python3-dev nlohmann-json3-de
 RTSAN_PACKAGES := clang-22 libclang-rt-22-dev llvm-22
 ARM_PACKAGES := g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
+# JUCE 7 and what it wants; other systems fetch it (plugin/README.md).
+PLUGIN_PACKAGES := g++ cmake ninja-build pkg-config nlohmann-json3-dev juce-modules-source
+PLUGIN_TEST_PACKAGES := doctest-dev xvfb xauth openbox xdotool x11-utils imagemagick xsettingsd \
+	fonts-dejavu-core zenity lilv-utils sordi lv2-dev ardour jackd2
+PLUGIN := build/plugin/ampd_plugin_artefacts/Release
+PLUGIN_SOURCES := plugin/CMakeLists.txt $(shell find plugin/source ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml $(shell find ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## play a guitar through the daemon, switch rigs, record it (DI=my.wav: yours)
 	@$(BIN)/python -m tests.demo.demo $(if $(DI),--di "$(DI)")
@@ -40,10 +48,23 @@ check: $(VENV)/.dev build/tests/.built  ## formatting, lint, types and sizes, wi
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	find ampd/engine tests/engine tests/fuzz -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
+	find ampd/engine plugin tests/engine tests/fuzz tests/plugin -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tests -quiet \
 	  -j $(shell nproc) 'ampd/engine/.*' >build/tidy.log 2>&1 || { cat build/tidy.log; exit 1; }
 	$(BIN)/lizard -w -C 15 -L 80 ampd trainer tests
+
+plugin: build/plugin/.built  ## the studio plugin: VST3, LV2 and Standalone, in build/plugin
+	@echo "$(PLUGIN)"
+
+plugin-install: build/plugin/.built  ## for this user: ~/.vst3, ~/.lv2 and ~/.local/bin
+	@mkdir -p ~/.vst3 ~/.lv2 ~/.local/bin
+	cp -r $(PLUGIN)/VST3/ampd.vst3 ~/.vst3/
+	cp -r $(PLUGIN)/LV2/ampd.lv2 ~/.lv2/
+	install -m 755 $(PLUGIN)/Standalone/ampd ~/.local/bin/ampd-plugin
+
+test-plugin: build/plugin/.tests $(VENV)/.plugin  ## the plugin in hosts, in the process and in windows
+	ctest --test-dir build/plugin --output-on-failure --timeout 600
+	$(BIN)/python -m pytest tests/plugin $(ARGS)
 
 rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its marks checked
 	$(call install_packages,$(RTSAN_PACKAGES))
@@ -95,7 +116,7 @@ bench-arm: build/arm/.configured  ## what nets would cost on a Pi 4 and 5: an es
 format: $(VENV)/.dev  ## rewrite the sources in the one style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	find ampd/engine tests/engine tests/fuzz -name '*.?pp' | xargs $(BIN)/clang-format -i
+	find ampd/engine plugin tests/engine tests/fuzz tests/plugin -name '*.?pp' | xargs $(BIN)/clang-format -i
 
 clean:  ## remove what was built; models, rigs and settings stay
 	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache
@@ -131,6 +152,26 @@ $(VENV)/.dev: $(VENV)/.tools pyproject.toml | $(VENV)/.demo
 	@echo "installing $(TORCH) and the development tools"
 	@$(PIP) $(TORCH)
 	@$(PIP) --no-build-isolation -e '.[train,dev]'
+	@touch $@
+
+$(VENV)/.plugin: $(VENV)/.demo pyproject.toml
+	@$(PIP) --no-build-isolation -e '.[demo,plugin]'
+	@touch $@
+
+build/plugin/.built: $(PLUGIN_SOURCES)
+	$(call install_packages,$(PLUGIN_PACKAGES))
+	@mkdir -p build
+	@cmake -S plugin -B build/plugin -G Ninja -DCMAKE_BUILD_TYPE=Release >build/plugin.log 2>&1 \
+	  || { cat build/plugin.log; exit 1; }
+	@cmake --build build/plugin
+	@touch $@
+
+build/plugin/.tests: build/plugin/.built $(wildcard tests/plugin/*.?pp tests/plugin/CMakeLists.txt \
+		tests/engine/*.hpp)
+	$(call install_packages,$(PLUGIN_TEST_PACKAGES))
+	@cmake -S plugin -B build/plugin -DAMP_PLUGIN_TESTS=ON >build/plugin.log 2>&1 \
+	  || { cat build/plugin.log; exit 1; }
+	@cmake --build build/plugin
 	@touch $@
 
 build/arm/.configured: $(VENV)/.apt ampd/engine/aarch64.cmake

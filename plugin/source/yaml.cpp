@@ -239,7 +239,10 @@ class Parser {
 
   String key_of(const String& text, int number, const juce::DynamicObject& object) {
     number_ = number;
-    const String key = scalar(text.trim()).toString();
+    const String plain = text.trim();
+    const bool is_quoted = plain.startsWithChar('"') || plain.startsWithChar('\'');
+    if (!is_quoted) static_cast<void>(scalar(plain));  // refuses marks
+    const String key = is_quoted ? unquoted(plain) : plain;
     if (key == "<<") fail(number, "merge keys are not allowed; write it out");
     if (key.isEmpty()) fail(number, "a key is empty");
     if (object.hasProperty(key)) fail(number, "key " + key + " stands twice; remove one");
