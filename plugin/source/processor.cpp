@@ -1,5 +1,6 @@
 #include "processor.hpp"
 
+#include "editor.hpp"
 #include "rig_file.hpp"
 
 namespace amp::plugin {
@@ -151,6 +152,16 @@ void Processor::clear_impulse() {
     } catch (const std::exception& error) {
       say(text_of(error), true);
     }
+  });
+}
+
+void Processor::clear() {
+  shown_ = juce::File();
+  params_.set(default_values());
+  later([this] {
+    const std::lock_guard lock(build_mutex_);
+    play(std::make_shared<Setting>(empty_setting()), {});
+    say("", false);
   });
 }
 
@@ -407,7 +418,7 @@ void Processor::setStateInformation(const void* data, int size) {
 }
 
 juce::AudioProcessorEditor* Processor::createEditor() {
-  return new juce::GenericAudioProcessorEditor(*this);
+  return new Editor(*this);
 }
 
 }  // namespace amp::plugin

@@ -45,6 +45,8 @@ class Processor final : public juce::AudioProcessor {
   void step(int direction);
   /// No impulse response: the built-in speaker.
   void clear_impulse();
+  /// As a new instance is.
+  void clear();
   /// Write the setting as rigs/NAME.yaml and the files that it plays, for the daemon.
   void export_rig(const juce::File& yaml);
 

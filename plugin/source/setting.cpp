@@ -95,6 +95,7 @@ void complete(Setting& setting) {
 
 Setting with_model(const Setting& setting, FilePtr model) {
   Setting other = setting;
+  other.name.clear();
   if (other.find(kAmp) == nullptr) {
     Part amp = own_part(other, kAmp);
     amp.own = false;
