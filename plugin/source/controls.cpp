@@ -104,6 +104,27 @@ Switch::Switch(juce::RangedAudioParameter& param, const juce::String& label,
   setTitle(title);
 }
 
+// --- Arrow --------------------------------------------------------------------------------------
+
+Arrow::Arrow(int direction, const juce::String& title)
+    : juce::Button(title), direction_(direction) {
+  setTitle(title);
+}
+
+void Arrow::paintButton(juce::Graphics& g, bool over, bool down) {
+  getLookAndFeel().drawButtonBackground(g, *this, colour::kRaised, over, down);
+  juce::Path arrow;
+  const auto way = static_cast<float>(direction_);
+  arrow.startNewSubPath(-3 * way, -6);
+  arrow.lineTo(3 * way, 0);
+  arrow.lineTo(-3 * way, 6);
+  g.setColour(colour::kText);
+  g.strokePath(
+      arrow,
+      juce::PathStrokeType(2.2F, juce::PathStrokeType::curved, juce::PathStrokeType::rounded),
+      juce::AffineTransform::translation(getLocalBounds().toFloat().getCentre()));
+}
+
 // --- LevelMeter ---------------------------------------------------------------------------------
 
 LevelMeter::LevelMeter(const juce::String& name, const juce::String& clip_help) : name_(name) {
@@ -140,11 +161,14 @@ void LevelMeter::paint(juce::Graphics& g) {
   g.setColour(clipped_ ? colour::kHot : colour::kRaised);
   g.fillRoundedRectangle(light, 3);
   area = area.withTrimmedTop(4).withTrimmedBottom(2).reduced(3, 0);
-  const float gap = channels_ == 2 ? 3.0F : 0.0F;
-  const float width = (area.getWidth() - gap) / static_cast<float>(channels_);
+  constexpr float kGap = 3;
+  constexpr float kBarWidth = 12;
+  area = area.withSizeKeepingCentre(static_cast<float>(channels_) * (kBarWidth + kGap) - kGap,
+                                    area.getHeight());
   const auto share = [](float db) { return juce::jlimit(0.0F, 1.0F, 1 - db / kLowestDb); };
   for (int c = 0; c < channels_; ++c) {
-    auto bar = area.withWidth(width).translated(static_cast<float>(c) * (width + gap), 0);
+    const auto bar =
+        area.withWidth(kBarWidth).translated(static_cast<float>(c) * (kBarWidth + kGap), 0);
     g.setColour(colour::kRaised);
     g.fillRoundedRectangle(bar, 3);
     const auto part = [&](float db) {

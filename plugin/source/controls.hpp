@@ -57,6 +57,17 @@ class Switch final : public juce::TextButton {
   juce::ButtonParameterAttachment attachment_;
 };
 
+/// A button that points: -1 to the left, 1 to the right.
+class Arrow final : public juce::Button {
+ public:
+  Arrow(int direction, const juce::String& title);
+
+  void paintButton(juce::Graphics& g, bool over, bool down) override;
+
+ private:
+  int direction_;
+};
+
 /// Level of one channel or two, with the highest of the last seconds, and a light that stays on
 /// when it clipped until it is clicked.
 class LevelMeter final : public juce::Component, public juce::SettableTooltipClient {

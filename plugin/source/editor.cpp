@@ -10,9 +10,10 @@ constexpr int kMargin = 14;
 constexpr int kMeterWidth = 40;
 constexpr int kTopHeight = 36;
 constexpr int kHeroHeight = 150;
-constexpr int kDialHeight = 122;
-constexpr int kDialWidth = 92;
-constexpr int kStatusHeight = 30;
+constexpr int kDialHeight = 138;
+constexpr int kDialWidth = 104;
+constexpr int kBottomHeight = 52;
+constexpr int kStatusHeight = 40;
 constexpr double kLargest = 2;
 
 juce::String family_name(const std::string& family) {
@@ -24,9 +25,10 @@ juce::String family_name(const std::string& family) {
 }
 
 juce::String counted(int count, const char* what) {
-  if (count >= 1000000) return juce::String(count / 1e6, 1) + "M " + what;
-  if (count >= 10000) return juce::String(count / 1e3, 1) + "k " + what;
-  return juce::String(count) + " " + what;
+  juce::String text(count);
+  for (int at = text.length() - 3; at > 0; at -= 3)
+    text = text.substring(0, at) + "," + text.substring(at);
+  return text + " " + what;
 }
 
 juce::String rate_text(int rate_hz) {
@@ -37,8 +39,9 @@ const juce::String kDot = juce::String::fromUTF8("  \xc2\xb7  ");
 
 /// Family, kind, size and rate of a model; what it costs here and how late it is.
 juce::String facts_of(const Report& report, const nn::ModelInfo& info) {
-  juce::StringArray facts{family_name(info.family) + " " + juce::String(info.architecture),
-                          counted(info.weight_count, "weights"), rate_text(info.playing_rate_hz())};
+  juce::StringArray facts{
+      family_name(info.family) + " " + juce::String(info.architecture).replaceCharacter('_', ' '),
+      counted(info.weight_count, "weights"), rate_text(info.playing_rate_hz())};
   if (report.sample_rate_hz > 0) {
     facts.add(report.latency_frames == 0
                   ? juce::String("no latency")
@@ -88,9 +91,7 @@ Face::Face(Processor& processor)
   load_cab_.onClick = [this] { choose("Load an impulse response", kImpulsePattern); };
   own_cab_.onClick = [this] { processor_.clear_impulse(); };
   load_.setTooltip("Or drop a file on the window (Ctrl+O)");
-  previous_.setTitle("Previous model in the folder");
   previous_.setTooltip("Previous model in the folder (Ctrl+Left)");
-  next_.setTitle("Next model in the folder");
   next_.setTooltip("Next model in the folder (Ctrl+Right)");
   own_cab_.setTooltip("The 12-inch speaker that is built in");
   load_.setColour(juce::TextButton::buttonColourId, colour::kWarm);
@@ -221,8 +222,9 @@ void Face::paint(juce::Graphics& g) {
   const bool has_chain = shown_.setting->parts.size() > 3;
   g.drawFittedText(has_chain ? chain : facts_, hero.removeFromTop(24),
                    juce::Justification::centredLeft, 1, 0.7F);
-  auto bottom = inner.removeFromBottom(44);
-  g.setColour(colour::kText);
+  g.setColour(colour::kPanel);
+  g.fillRoundedRectangle(inner.removeFromBottom(kBottomHeight).toFloat(), 10);
+  g.setColour(cab_.getToggleState() ? colour::kText : colour::kQuiet);
   g.setFont(Look::font(15));
   const int right = own_cab_.isVisible() ? own_cab_.getX() : level_.getX();
   g.drawFittedText(cab_text_,
@@ -237,7 +239,7 @@ void Face::paint(juce::Graphics& g) {
   }
   if (shown_.is_loading) text = "Loading...";
   g.setColour(is_error && !shown_.is_loading ? colour::kBad : colour::kQuiet);
-  g.setFont(Look::font(14, is_error));
+  g.setFont(Look::font(14));
   g.drawFittedText(text, status, juce::Justification::centredLeft, 2, 0.8F);
 }
 
@@ -271,8 +273,8 @@ void Face::resized() {
   next_.setBounds(buttons.removeFromLeft(40));
   buttons.removeFromLeft(14);
   recent_.setBounds(buttons.removeFromLeft(90));
-  auto bottom = area.removeFromBottom(44).reduced(0, 4);
-  level_.setBounds(bottom.removeFromRight(292));
+  auto bottom = area.removeFromBottom(kBottomHeight).reduced(10, 9);
+  level_.setBounds(bottom.removeFromRight(284));
   bottom.removeFromRight(10);
   cab_.setBounds(bottom.removeFromLeft(56));
   bottom.removeFromLeft(6);
@@ -377,8 +379,11 @@ void Face::show_rig_menu() {
 // --- Editor -------------------------------------------------------------------------------------
 
 Editor::Editor(Processor& plays) : juce::AudioProcessorEditor(plays), face_(plays) {
-  setLookAndFeel(&look_);
   addAndMakeVisible(face_);
+  setLookAndFeel(&*look_);
+  // The frame, the menu and the dialogs of the Standalone are drawn by the default one.
+  if (plays.wrapperType == juce::AudioProcessor::wrapperType_Standalone)
+    juce::LookAndFeel::setDefaultLookAndFeel(&*look_);
   setResizable(true, true);
   setResizeLimits(Face::kWidth, Face::kHeight, juce::roundToInt(kLargest * Face::kWidth),
                   juce::roundToInt(kLargest * Face::kHeight));
@@ -389,6 +394,8 @@ Editor::Editor(Processor& plays) : juce::AudioProcessorEditor(plays), face_(play
 
 Editor::~Editor() {
   note_window_scale(static_cast<double>(getWidth()) / Face::kWidth);
+  if (&juce::LookAndFeel::getDefaultLookAndFeel() == &*look_)
+    juce::LookAndFeel::setDefaultLookAndFeel(nullptr);
   setLookAndFeel(nullptr);
 }
 

@@ -16,7 +16,7 @@ namespace amp::plugin {
 class Face final : public juce::Component, private juce::Timer {
  public:
   static constexpr int kWidth = 760;
-  static constexpr int kHeight = 440;
+  static constexpr int kHeight = 450;
 
   explicit Face(Processor& processor);
   ~Face() override;
@@ -53,8 +53,8 @@ class Face final : public juce::Component, private juce::Timer {
   bool is_dropping_ = false;
 
   juce::TextButton load_{"Load Model..."};
-  juce::TextButton previous_{"<"};
-  juce::TextButton next_{">"};
+  Arrow previous_{-1, "Previous model in the folder"};
+  Arrow next_{1, "Next model in the folder"};
   juce::TextButton recent_{"Recent"};
   juce::TextButton rig_{"Rig"};
   Switch bypass_;
@@ -87,7 +87,7 @@ class Editor final : public juce::AudioProcessorEditor, public juce::FileDragAnd
   void filesDropped(const juce::StringArray& files, int x, int y) override;
 
  private:
-  Look look_;
+  juce::SharedResourcePointer<Look> look_;
   Face face_;
 };
 

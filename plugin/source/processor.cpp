@@ -44,7 +44,7 @@ std::optional<Setting> found(const Setting& setting, const FilePtr& file, FileKi
 }
 
 juce::String loaded_text(const File& file) {
-  juce::String text = juce::String::fromUTF8(file.name.c_str());
+  juce::String text = "Loaded " + juce::String::fromUTF8(file.name.c_str());
   if (file.content->model != nullptr)
     for (const std::string& warning : file.content->model->info.warnings)
       text << "; " << juce::String::fromUTF8(warning.c_str());
@@ -118,7 +118,7 @@ void Processor::load_now(const juce::File& file, FileKind kind) {
     say(loaded_text(*read) + (missing.empty() ? "" : "; still missing: " + juce::String(missing)),
         false);
   } catch (const std::exception& error) {
-    say(text_of(error), true);
+    say(text_of(error).replace(file.getFullPathName(), file.getFileName()), true);
   }
 }
 
