@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <numbers>
 #include <stdexcept>
 
@@ -153,13 +156,25 @@ class Cab final : public Block {
   dsp::Convolver convolver_;
 };
 
+/// The built-in speaker at a rate, worked out once in a process: it takes longer than all else that a
+/// small rig is built of.
+std::shared_ptr<const dsp::Response> speaker(int rate_hz) {
+  static std::mutex mutex;
+  static std::map<int, std::shared_ptr<const dsp::Response>> known;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<const dsp::Response>& response = known[rate_hz];
+  if (response == nullptr)
+    response = std::make_shared<dsp::Response>(
+        dsp::prepare_response(built_in_speaker(rate_hz), rate_hz, rate_hz));
+  return response;
+}
+
 }  // namespace
 
 std::unique_ptr<Block> make_cab(const BlockSpec& spec, BuildContext& context) {
   const int rate_hz = context.sample_rate_hz;
   if (spec.impulse == nullptr)
-    return std::make_unique<Cab>(dsp::prepare_response(built_in_speaker(rate_hz), rate_hz, rate_hz),
-                                 context);
+    return std::make_unique<Cab>(*speaker(rate_hz), context);
   const Impulse& impulse = *spec.impulse;
   try {
     return std::make_unique<Cab>(
