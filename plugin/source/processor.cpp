@@ -343,6 +343,11 @@ void Processor::prepareToPlay(double sample_rate_hz, int) {
   const int rate_hz = juce::roundToInt(sample_rate_hz);
   const int sides = getTotalNumInputChannels() == 2 && getTotalNumOutputChannels() == 2 ? 2 : 1;
   const SettingPtr wanted = setting();
+  // Hosts prepare several times before they play.
+  const bool is_ready = rack_ != nullptr && !rack_->started() &&
+                        rack_->sample_rate_hz() == rate_hz && rack_->sides() == sides &&
+                        rack_->values() == params_.values();
+  if (is_ready) return;
   try {
     begin_rack(wanted, loudness(), rate_hz, sides);
   } catch (const std::exception& error) {

@@ -79,6 +79,7 @@ int Rack::park(Built& built) {
 }
 
 void Rack::begin(Built built) {
+  begun_with_ = built.values;
   const int slot = park(built);
   std::array<float, kMaxFrames> silence{};
   std::array<float, kMaxFrames> left{};

@@ -81,6 +81,8 @@ class Rack {
 
   [[nodiscard]] int sample_rate_hz() const { return rate_hz_; }
   [[nodiscard]] int sides() const { return static_cast<int>(engines_.size()); }
+  /// With which it began. Thread: control.
+  [[nodiscard]] const Values& values() const { return begun_with_; }
 
   /// Build a setting; nothing that plays changes. Raises nn::LoadError. Thread: any.
   [[nodiscard]] Built build(const Setting& setting, const Values& values, const Trims& trims) const;
@@ -160,6 +162,7 @@ class Rack {
   int rate_hz_;
   std::vector<Side> engines_;
   int next_slot_ = 0;
+  Values begun_with_{};
   Latest<Offer> offers_;
   Latest<LateTrims> trims_;
   std::function<void()> ask_;  ///< service_mutex_
