@@ -77,8 +77,20 @@ std::shared_ptr<const Impulse> decode(const juce::MemoryBlock& bytes, const std:
   return impulse;
 }
 
+juce::MemoryBlock pack(const juce::MemoryBlock& bytes) {
+  juce::MemoryBlock packed;
+  juce::MemoryOutputStream out(packed, false);
+  juce::GZIPCompressorOutputStream zlib(out, kZlibLevel);
+  zlib.write(bytes.getData(), bytes.getSize());
+  zlib.flush();
+  out.flush();
+  return packed;
+}
+
+/// packed: the same bytes, where that is known; else they are packed here.
 std::shared_ptr<const Content> make(const juce::MemoryBlock& bytes, const std::string& sha256,
-                                    const std::string& place, FileKind kind) {
+                                    const std::string& place, FileKind kind,
+                                    const juce::MemoryBlock* packed = nullptr) {
   const std::string key = (kind == FileKind::kModel ? "model " : "impulse ") + sha256;
   if (auto known = shelf().find(key)) return known;
   auto content = std::make_shared<Content>();
@@ -88,11 +100,7 @@ std::shared_ptr<const Content> make(const juce::MemoryBlock& bytes, const std::s
     content->model = nn::load_model({bytes.begin(), bytes.getSize()}, place);
   else
     content->impulse = decode(bytes, place);
-  juce::MemoryOutputStream out(content->packed, false);
-  juce::GZIPCompressorOutputStream zlib(out, kZlibLevel);
-  zlib.write(bytes.getData(), bytes.getSize());
-  zlib.flush();
-  out.flush();
+  content->packed = packed != nullptr ? *packed : pack(bytes);
   shelf().put(key, content);
   return content;
 }
@@ -139,7 +147,7 @@ std::shared_ptr<const Content> unpack(const juce::MemoryBlock& packed, int64_t s
   const auto got = zlib.readIntoMemoryBlock(bytes, static_cast<ssize_t>(size) + 1);
   if (static_cast<int64_t>(got) != size || to_hex(bytes.getData(), bytes.getSize()) != sha256)
     throw Refused("The copy of " + name + " is damaged.");
-  return make(bytes, sha256, name, kind);
+  return make(bytes, sha256, name, kind, &packed);
 }
 
 std::string hash_of(const juce::File& file) {
