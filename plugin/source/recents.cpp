@@ -6,6 +6,12 @@ namespace amp::plugin {
 namespace {
 
 constexpr int kMostRecent = 12;
+
+#if JUCE_LINUX
+constexpr const char* kFolder = ".config/ampd";
+#else
+constexpr const char* kFolder = "ampd";
+#endif
 constexpr const char* kRecent = "recent";
 constexpr const char* kScale = "window_scale";
 
@@ -13,7 +19,7 @@ juce::PropertiesFile::Options options() {
   juce::PropertiesFile::Options options;
   options.applicationName = "plugin";
   options.filenameSuffix = "settings";
-  options.folderName = "ampd";
+  options.folderName = kFolder;
   options.osxLibrarySubFolder = "Application Support";
   options.millisecondsBeforeSaving = 0;
   return options;

@@ -1,0 +1,194 @@
+"""The window, under Xvfb: a file is dropped, or chosen with a chooser of the system, and plays.
+
+The file's name has an umlaut and a space in it.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.demo.stage import Running, Stage, StageError, can_unshare
+from tests.plugin.hosts import ROOT, Signal, off, render_model
+from tests.plugin.screen import PROGRAMS, Screen, until
+
+CHAMP = ROOT / "models" / "champ" / "champ.json"
+CLIENT = "ampd-plugin"
+RATE_HZ = 48_000
+SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
+<PROPERTIES>
+  <VALUE name="audioSetup">
+    <DEVICESETUP deviceType="JACK" audioOutputDeviceName="Auto-connect OFF"
+                 audioInputDeviceName="Auto-connect OFF"/>
+  </VALUE>
+  <VALUE name="shouldMuteInput" val="0"/>
+</PROPERTIES>
+"""
+LIMIT = 2e-5  # of peak: the recording begins in the middle of what JACK's silence left behind
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[Screen]:
+    for program in PROGRAMS:
+        if not shutil.which(program):
+            pytest.skip(f"{program} is absent; make test-plugin brings it")
+    pytest.importorskip("Xlib", reason="python-xlib is absent; make test-plugin brings it")
+    home = tmp_path / "home"
+    (home / ".config").mkdir(parents=True)
+    with Screen(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A private JACK server."""
+    if not shutil.which("jackd"):
+        pytest.skip("jackd is absent")
+    if not can_unshare():
+        pytest.skip("no right to unshare a mount namespace")
+    with Stage(tmp_path / "stage", private=True, server_name="plugin") as opened:
+        opened.start_server(256)
+        yield opened
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "meine modelle" / "mödel b.json"
+    path.parent.mkdir()
+    shutil.copy(CHAMP, path)
+    return path
+
+
+def start(stage: Stage, screen: Screen, standalone: Path) -> Running:
+    """The Standalone on the private server, its settings written beforehand."""
+    env = screen.environment()
+    config = Path(env["HOME"]) / ".config"
+    for place in (config, Path(env["HOME"])):
+        (place / "ampd.settings").write_text(SETTINGS)
+    keep = [f"{key}={env[key]}" for key in ("DISPLAY", "HOME", "NO_AT_BRIDGE", "GTK_USE_PORTAL")]
+    return stage.start("standalone", ["env", *keep, str(standalone)])
+
+
+def hear(stage: Stage, tmp_path: Path, guitar: Signal) -> Signal:
+    """What comes out of the program while the guitar goes in."""
+    wav, take = tmp_path / "in.wav", tmp_path / "take.wav"
+    soundfile.write(wav, guitar, RATE_HZ, subtype="FLOAT")
+    record = stage.tool("record", take, "--from", f"{CLIENT}:out_1", "--seconds", "30")
+    record.wait_for("ready")
+    play = stage.tool("play", wav, "--to", f"{CLIENT}:in_1")
+    play.wait_for("played")
+    record.stop()
+    record.wait_for("recorded")
+    heard, _ = soundfile.read(take, dtype="float32")
+    return np.asarray(heard, np.float32)
+
+
+def best_off(heard: Signal, truth: Signal) -> float:
+    """The difference where the two lie on each other best."""
+    frames = len(heard) + len(truth)
+    likeness = np.fft.irfft(
+        np.fft.rfft(heard, frames) * np.conj(np.fft.rfft(truth, frames)), frames
+    )
+    lag = int(np.argmax(likeness[: len(heard)]))
+    part = heard[lag : lag + len(truth)]
+    return off(part, truth[: len(part)])
+
+
+def loaded(window: int, screen: Screen, standalone: Running) -> None:
+    """Wait until the program has said on its window what it loaded; it keeps recent files."""
+    recent = Path(screen.environment()["HOME"]) / ".config" / "ampd" / "plugin.settings"
+
+    def there() -> bool:
+        if standalone.ended:
+            raise StageError(f"the Standalone ended: {standalone.last_words()}")
+        return recent.exists() and "mödel b.json" in recent.read_text("utf-8")
+
+    until(there, f"{recent} names the model")
+
+
+def test_file_dropped_on_the_standalone_plays(
+    stage: Stage,
+    screen: Screen,
+    standalone: Path,
+    model: Path,
+    guitar: Signal,
+    tmp_path: Path,
+) -> None:
+    program = start(stage, screen, standalone)
+    window = screen.window("^ampd$")
+    dry = hear(stage, tmp_path, guitar)
+    assert best_off(dry, guitar) <= LIMIT
+    screen.drop(window, model)
+    loaded(window, screen, program)
+    heard = hear(stage, tmp_path, guitar)
+    screen.picture(tmp_path / "standalone.png")
+    assert best_off(heard, render_model(CHAMP, guitar, RATE_HZ)) <= LIMIT
+
+
+def test_button_with_the_chooser_of_the_system_plays(
+    stage: Stage,
+    screen: Screen,
+    standalone: Path,
+    model: Path,
+    guitar: Signal,
+    tmp_path: Path,
+) -> None:
+    if not shutil.which("zenity"):
+        pytest.skip("zenity is absent; make test-plugin brings it")
+    program = start(stage, screen, standalone)
+    window = screen.window("^ampd$")
+    screen.keys(window, "ctrl+o")
+    chooser = screen.window("Load a model")
+    screen.keys(chooser, "ctrl+l")
+    screen.type(str(model))
+    screen.keys(chooser, "Return")
+    loaded(window, screen, program)
+    heard = hear(stage, tmp_path, guitar)
+    assert best_off(heard, render_model(CHAMP, guitar, RATE_HZ)) <= LIMIT
+
+
+def test_file_dropped_on_the_hosted_editor_plays(
+    screen: Screen, vst3: Path, model: Path, guitar: Signal, tmp_path: Path
+) -> None:
+    pytest.importorskip("pedalboard", reason="pedalboard is absent; make test-plugin brings it")
+    done, source, target = tmp_path / "done", tmp_path / "in.npy", tmp_path / "out.npy"
+    np.save(source, guitar)
+    argv = [sys.executable, "-m", "tests.plugin.hosted_editor", vst3, done, source, target]
+    process = screen.start([str(word) for word in argv], tmp_path / "editor.log")
+    window = screen.window("^ampd$")
+    inner = editor_of(window, screen)
+    screen.drop(inner, model)
+    recent = Path(screen.environment()["HOME"]) / ".config" / "ampd" / "plugin.settings"
+    until(lambda: recent.exists() and "mödel" in recent.read_text("utf-8"), "the model is loaded")
+    screen.picture(tmp_path / "editor.png")
+    done.touch()
+    assert process.wait(60) == 0, (tmp_path / "editor.log").read_text("utf-8", "replace")
+    assert off(np.load(target), render_model(CHAMP, guitar, RATE_HZ)) <= 1e-6
+
+
+def editor_of(window: int, screen: Screen) -> int:
+    """The window within the host's that takes what is dropped: the plugin's own."""
+    tree = subprocess.run(
+        ["xwininfo", "-tree", "-id", str(window)],
+        env=screen.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for number in [hex(window), *re.findall(r"^\s+(0x[0-9a-f]+)", tree, re.MULTILINE)][::-1]:
+        told = subprocess.run(
+            ["xprop", "-id", number, "XdndAware"],
+            env=screen.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        if "= " in told:
+            return int(number, 16)
+    pytest.fail(f"no window takes a drop: {tree}")
