@@ -16,6 +16,7 @@ from Xlib import X, Xatom, display
 from Xlib.protocol import event
 
 LIMIT_S = 5.0
+HAND_S = 0.5
 HIGHEST_VERSION = 5
 
 
@@ -44,6 +45,7 @@ class Drop:
             self._send("XdndPosition", 0, self._middle(step), X.CurrentTime, copy)
             if self._answer("XdndStatus") is None:
                 return False
+        self._answer("", HAND_S)  # a hand is slower than the window, which asks for the name now
         self._send("XdndDrop", 0, X.CurrentTime, 0, 0)
         return self._answer("XdndFinished") is not None
 
@@ -65,15 +67,19 @@ class Drop:
         self._target.send_event(message, event_mask=0)
         self._display.flush()
 
-    def _answer(self, wanted: str) -> Any:
+    def _answer(self, wanted: str, limit_s: float = LIMIT_S) -> Any:
         """The next message of this name; meanwhile the file's name is handed over when asked."""
-        deadline = time.monotonic() + LIMIT_S
+        deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             while self._display.pending_events():
                 found = self._display.next_event()
                 if found.type == X.SelectionRequest:
                     self._hand_over(found)
-                elif found.type == X.ClientMessage and found.client_type == self._atom(wanted):
+                elif (
+                    wanted
+                    and found.type == X.ClientMessage
+                    and found.client_type == self._atom(wanted)
+                ):
                     return found
             time.sleep(0.01)
         return None
