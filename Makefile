@@ -51,7 +51,7 @@ check: $(VENV)/.dev build/tests/.built  ## formatting, lint, types and sizes, wi
 	find ampd/engine plugin tests/engine tests/fuzz tests/plugin -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tests -quiet \
 	  -j $(shell nproc) 'ampd/engine/.*' >build/tidy.log 2>&1 || { cat build/tidy.log; exit 1; }
-	$(BIN)/lizard -w -C 15 -L 80 ampd trainer tests
+	$(BIN)/lizard -w -C 15 -L 80 ampd plugin trainer tests
 
 plugin: build/plugin/.built  ## the studio plugin: VST3, LV2 and Standalone, in build/plugin
 	@echo "$(PLUGIN)"

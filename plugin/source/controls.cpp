@@ -155,8 +155,9 @@ void LevelMeter::paint(juce::Graphics& g) {
   const auto number = area.removeFromBottom(16);
   g.setFont(Look::font(12));
   g.setColour(colour::kText);
-  g.drawText(highest_db_ <= kLowestDb ? juce::String("-") : juce::String(highest_db_, 0), number,
-             juce::Justification::centred);
+  g.drawText(
+      highest_db_ <= kLowestDb ? juce::String("-") : juce::String(juce::roundToInt(highest_db_)),
+      number, juce::Justification::centred);
   const auto light = area.removeFromTop(12).reduced(3, 1);
   g.setColour(clipped_ ? colour::kHot : colour::kRaised);
   g.fillRoundedRectangle(light, 3);

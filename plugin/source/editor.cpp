@@ -149,15 +149,7 @@ void Face::show(const Report& report) {
   if (model != nullptr && model->content != nullptr)
     facts_ = facts_of(report, model->content->model->info);
   if (is_missing) facts_ = "Not found. It may have moved: load it from where it is now.";
-  badge_ = {};
-  badge_colour_ = colour::kWarm;
-  for (const Part& part : setting.parts)
-    for (const FilePtr& file : part.files) {
-      if (file->origin == File::Origin::kEmbedded && badge_.isEmpty()) badge_ = "embedded copy";
-      if (file->content != nullptr) continue;
-      badge_ = "missing";
-      badge_colour_ = colour::kBad;
-    }
+  show_badge(setting);
   load_.setButtonText(is_missing ? "Find " + juce::String::fromUTF8(model->stem().c_str()) + "..."
                                  : juce::String("Load Model..."));
   const FilePtr impulse = setting.impulse();
@@ -168,6 +160,18 @@ void Face::show(const Report& report) {
   setDescription(title_ + ". " + facts_ + ". " + report.text);
   resized();
   repaint();
+}
+
+void Face::show_badge(const Setting& setting) {
+  badge_ = {};
+  badge_colour_ = colour::kWarm;
+  for (const Part& part : setting.parts)
+    for (const FilePtr& file : part.files) {
+      if (file->origin == File::Origin::kEmbedded && badge_.isEmpty()) badge_ = "embedded copy";
+      if (file->content != nullptr) continue;
+      badge_ = "missing";
+      badge_colour_ = colour::kBad;
+    }
 }
 
 void Face::show_knobs(const Setting& setting) {

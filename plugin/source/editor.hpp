@@ -34,6 +34,7 @@ class Face final : public juce::Component, private juce::Timer {
  private:
   void timerCallback() override;
   void show(const Report& report);
+  void show_badge(const Setting& setting);
   void show_knobs(const Setting& setting);
   void choose(const juce::String& title, const juce::String& patterns);
   void choose_export();

@@ -51,9 +51,37 @@ const nn::ModelInfo* info_of(const FilePtr& file) {
   return file != nullptr && file->content != nullptr ? &file->content->model->info : nullptr;
 }
 
+/// The block with what its files hold.
+BlockSpec with_files(const Part& part) {
+  BlockSpec spec = part.spec;
+  for (size_t f = 0; f < part.files.size(); ++f) {
+    const Content& content = *part.files[f]->content;
+    if (spec.kind == kCabKind)
+      spec.impulse = content.impulse;
+    else if (spec.family.empty())
+      spec.loaded = content.model;
+    else
+      spec.family[f].loaded = content.model;
+  }
+  if (is_amp(part) && spec.family.empty()) spec.model = part.files.front()->name;
+  return spec;
+}
+
 bool any_quality(const Part& amp) {
   return std::any_of(amp.files.begin(), amp.files.end(),
                      [](const FilePtr& file) { return file->content->model->info.has_quality; });
+}
+
+/// The knobs of the first amp, where the player has them.
+void turn_knobs(const Setting& setting, const Part& amp, const Values& values, BlockSpec& spec) {
+  if (any_quality(amp)) spec.values["quality"] = values[kQuality];
+  size_t knob = kKnob1;
+  for (const std::string& name : knob_names(setting)) {
+    const bool of_family = name == "knob" && spec.family.size() > 1;
+    const float low = of_family ? spec.family.front().at : 0;
+    const float high = of_family ? spec.family.back().at : 1;
+    spec.values[name] = low + values[knob++] * (high - low);
+  }
 }
 
 }  // namespace
@@ -189,28 +217,15 @@ RigSpec to_rig(const Setting& setting, const Values& values, const Trim& trim) {
       left_out = part.spec.name;
       continue;
     }
-    BlockSpec spec = part.spec;
+    BlockSpec spec = with_files(part);
     if (spec.beside == left_out) spec.beside.clear();
-    if (spec.beside.empty()) spec.values.erase("blend"), spec.values.erase("invert");
-    for (size_t f = 0; f < part.files.size(); ++f) {
-      const Content& content = *part.files[f]->content;
-      if (spec.kind == kCabKind) spec.impulse = content.impulse;
-      if (spec.kind == kAmp && spec.family.empty()) spec.loaded = content.model;
-      if (spec.kind == kAmp && !spec.family.empty()) spec.family[f].loaded = content.model;
+    if (spec.beside.empty()) {
+      spec.values.erase("blend");
+      spec.values.erase("invert");
     }
-    if (spec.kind == kAmp && spec.family.empty()) spec.model = part.files.front()->name;
     if (&part == gate) spec.values["threshold_db"] = values[kGateThreshold];
     if (&part == cab) spec.values["bypass"] = values[kCab] > 0.5F ? 0.0F : 1.0F;
-    if (&part == amp) {
-      if (any_quality(part)) spec.values["quality"] = values[kQuality];
-      size_t knob = kKnob1;
-      for (const std::string& name : knob_names(setting)) {
-        const bool of_family = name == "knob" && spec.family.size() > 1;
-        const float low = of_family ? spec.family.front().at : 0;
-        const float high = of_family ? spec.family.back().at : 1;
-        spec.values[name] = low + values[knob++] * (high - low);
-      }
-    }
+    if (&part == amp) turn_knobs(setting, part, values, spec);
     rig.blocks.push_back(std::move(spec));
   }
   return rig;

@@ -241,7 +241,7 @@ class Parser {
     number_ = number;
     const String plain = text.trim();
     const bool is_quoted = plain.startsWithChar('"') || plain.startsWithChar('\'');
-    if (!is_quoted) static_cast<void>(scalar(plain));  // refuses marks
+    if (!is_quoted) refuse_marks(plain);
     const String key = is_quoted ? unquoted(plain) : plain;
     if (key == "<<") fail(number, "merge keys are not allowed; write it out");
     if (key.isEmpty()) fail(number, "a key is empty");
@@ -250,18 +250,22 @@ class Parser {
   }
 
   [[nodiscard]] var scalar(const String& text) const {
+    refuse_marks(text);
+    if (text.startsWithChar('"') || text.startsWithChar('\'')) return unquoted(text);
+    const String lower = text.toLowerCase();
+    if (text.isEmpty() || lower == "null" || text == "~") return {};
+    if (juce::StringArray{"true", "yes", "on"}.contains(lower)) return true;
+    if (juce::StringArray{"false", "no", "off"}.contains(lower)) return false;
+    if (const auto number = number_of(text)) return *number;
+    return text;
+  }
+
+  void refuse_marks(const String& text) const {
     const juce_wchar first = text[0];
     if (first == '&' || first == '*')
       fail(number_, "anchors and aliases are not allowed; write it out");
     if (first == '!') fail(number_, "tags are not allowed; write a plain value");
     if (first == '|' || first == '>') fail(number_, "texts of several lines are not read here");
-    if (first == '"' || first == '\'') return unquoted(text);
-    const String lower = text.toLowerCase();
-    if (text.isEmpty() || lower == "null" || text == "~") return {};
-    if (lower == "true" || lower == "yes" || lower == "on") return true;
-    if (lower == "false" || lower == "no" || lower == "off") return false;
-    if (const auto number = number_of(text)) return *number;
-    return text;
   }
 
   [[nodiscard]] static std::optional<double> number_of(const String& text) {

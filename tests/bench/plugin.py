@@ -106,7 +106,8 @@ def swapped(states: Sequence[bytes], signal: Signal, swaps: int) -> Signal:
         block = signal[at : at + BLOCK]
         heard.append(plugin.process(block[None], RATE_HZ, buffer_size=BLOCK, reset=at == 0))
         time.sleep(max(0.0, began + at / RATE_HZ - time.monotonic()))
-    return np.concatenate(heard, axis=1)[0]
+    left: Signal = np.concatenate(heard, axis=1)[0]
+    return left
 
 
 def find_swaps(heard: Signal, steady: Sequence[Signal], swaps: int) -> list[Swap]:

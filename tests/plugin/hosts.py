@@ -61,7 +61,8 @@ def play(instance: Vst3, signal: Signal, rate_hz: int, block: int = 8192) -> Sig
     that of the rate before: silence first lets it know.
     """
     instance(np.zeros((len(signal), 64), np.float32), rate_hz)
-    return instance(signal, rate_hz, buffer_size=block)
+    heard: Signal = instance(signal, rate_hz, buffer_size=block)
+    return heard
 
 
 def render(plan: Plan, signal: Signal, rate_hz: int, setup: Setup | None = None) -> Signal:
@@ -75,7 +76,8 @@ def render(plan: Plan, signal: Signal, rate_hz: int, setup: Setup | None = None)
 
 def render_model(model: Path, signal: Signal, rate_hz: int) -> Signal:
     """(frames,): the same of a rig of one amp."""
-    return render(plan_model(model), signal, rate_hz)[0]
+    left: Signal = render(plan_model(model), signal, rate_hz)[0]
+    return left
 
 
 def off(heard: Signal, truth: Signal) -> float:

@@ -64,9 +64,9 @@ def test_comparison_sees_a_thousandth_of_a_decibel(
 
 
 def test_bypass_and_mix_0_are_the_guitar(load: Callable[[], Vst3], guitar: Signal) -> None:
-    for values in ({"bypass": 1.0}, {"mix": 0.0}):
+    for state in (model_state(SHIPPED[0], bypass=1.0), model_state(SHIPPED[0], mix=0.0)):
         plugin = load()
-        plugin.raw_state = frame(model_state(SHIPPED[0], **values))
+        plugin.raw_state = frame(state)
         np.testing.assert_array_equal(play(plugin, guitar[None], 48000)[0], guitar)
 
 

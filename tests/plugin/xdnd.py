@@ -56,7 +56,8 @@ class Drop:
     def _middle(self, step: int) -> int:
         size = self._target.get_geometry()
         at = self._root.translate_coords(self._target, size.width // 2, size.height // 2)
-        return (abs(at.x) + step) << 16 | abs(at.y)
+        x, y = int(abs(at.x)) + step, int(abs(at.y))
+        return x << 16 | y
 
     def _send(self, name: str, *rest: int) -> None:
         message = event.ClientMessage(
