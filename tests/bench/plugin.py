@@ -52,7 +52,7 @@ def sine(frames: int) -> Signal:
 def take(frames: int) -> Signal:
     """The project's own guitar part, as often as it takes."""
     part = guitar.make().astype(np.float32)
-    return np.resize(part[np.flatnonzero(part)[0] :], frames)
+    return np.resize(part[np.flatnonzero(np.abs(part) > 0.01)[0] :], frames)
 
 
 def tell(figure: str, value: float, limit: float, at_least: bool = False, **more: object) -> None:
