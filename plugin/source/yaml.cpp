@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <regex>
 #include <vector>
 
 #include "files.hpp"
@@ -269,13 +270,10 @@ class Parser {
   }
 
   [[nodiscard]] static std::optional<double> number_of(const String& text) {
-    std::string plain = text.toStdString();
-    if (plain.starts_with('+')) plain.erase(0, 1);
-    double value = 0;
-    const auto [end, error] = std::from_chars(plain.data(), plain.data() + plain.size(), value);
-    if (error != std::errc() || end != plain.data() + plain.size() || !std::isfinite(value))
-      return std::nullopt;
-    return value;
+    static const std::regex form("[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]+)?");
+    if (!std::regex_match(text.toStdString(), form)) return std::nullopt;
+    const double value = text.getDoubleValue();
+    return std::isfinite(value) ? std::optional(value) : std::nullopt;
   }
 
   [[nodiscard]] String unquoted(const String& text) const {
