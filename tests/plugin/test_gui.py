@@ -94,6 +94,17 @@ def hear(stage: Stage, tmp_path: Path, guitar: Signal) -> Signal:
     return np.asarray(heard, np.float32)
 
 
+def assert_heard(stage: Stage, tmp_path: Path, guitar: Signal, truth: Signal) -> None:
+    """The program makes the truth of the guitar; again where the machine stalled meanwhile, since a
+    JACK server then drops what it has."""
+    found = []
+    for _ in range(TRIES):
+        found.append(best_off(hear(stage, tmp_path, guitar), truth))
+        if found[-1] <= LIMIT:
+            return
+    pytest.fail(f"off by {found} of peak")
+
+
 def best_off(heard: Signal, truth: Signal) -> float:
     """The difference where the two lie on each other best."""
     frames = len(heard) + len(truth)
@@ -132,12 +143,10 @@ def test_file_dropped_on_the_standalone_plays(
 ) -> None:
     start(stage, screen, standalone)
     window = screen.window("^ampd$")
-    dry = hear(stage, tmp_path, guitar)
-    assert best_off(dry, guitar) <= LIMIT
+    assert_heard(stage, tmp_path, guitar, guitar)
     until_loaded(screen, lambda: screen.drop(window, model))
-    heard = hear(stage, tmp_path, guitar)
+    assert_heard(stage, tmp_path, guitar, render_model(CHAMP, guitar, RATE_HZ))
     screen.picture(tmp_path / "standalone.png")
-    assert best_off(heard, render_model(CHAMP, guitar, RATE_HZ)) <= LIMIT
 
 
 def test_button_with_the_chooser_of_the_system_plays(
@@ -165,8 +174,7 @@ def test_button_with_the_chooser_of_the_system_plays(
         screen.keys(chooser, "Return")
 
     until_loaded(screen, choose)
-    heard = hear(stage, tmp_path, guitar)
-    assert best_off(heard, render_model(CHAMP, guitar, RATE_HZ)) <= LIMIT
+    assert_heard(stage, tmp_path, guitar, render_model(CHAMP, guitar, RATE_HZ))
 
 
 def test_file_dropped_on_the_hosted_editor_plays(
