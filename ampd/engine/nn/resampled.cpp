@@ -1,8 +1,12 @@
 #include "resampled.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <numeric>
 
 #include "../dsp/polyphase.hpp"
@@ -96,13 +100,34 @@ dsp::PolyphaseBank out_bank(const Schedule& schedule, int model_rate_hz) {
            .beta = dsp::Kernel::beta_of(kAttenuationDb)}};
 }
 
+/// A table of the resampler, one in a process for all nets of the same two rates: to design it
+/// takes longer than to build a small net.
+using Bank = std::shared_ptr<const dsp::PolyphaseBank>;
+
+/// is_in: of the two tables. rate_hz: the one of its taps.
+Bank shared_bank(const Schedule& schedule, bool is_in, int rate_hz) {
+  using Key = std::array<int64_t, 4>;
+  static std::mutex mutex;
+  static std::map<Key, std::weak_ptr<const dsp::PolyphaseBank>> known;
+  const std::lock_guard lock(mutex);
+  std::weak_ptr<const dsp::PolyphaseBank>& place =
+      known[{schedule.host_period, schedule.model_period, is_in ? 1 : 0, rate_hz}];
+  Bank bank = place.lock();
+  if (bank == nullptr) {
+    bank = std::make_shared<const dsp::PolyphaseBank>(is_in ? in_bank(schedule, rate_hz)
+                                                            : out_bank(schedule, rate_hz));
+    place = bank;
+  }
+  return bank;
+}
+
 class ResampledNet final : public Net {
  public:
   ResampledNet(std::unique_ptr<Net> net, int model_rate_hz, int host_rate_hz,
                const Schedule& schedule)
       : net_(std::move(net)),
-        in_bank_(in_bank(schedule, host_rate_hz)),
-        out_bank_(out_bank(schedule, model_rate_hz)),
+        in_bank_(shared_bank(schedule, true, host_rate_hz)),
+        out_bank_(shared_bank(schedule, false, model_rate_hz)),
         first_model_row_(static_cast<int>(
             schedule.newest(-1) + 1 -
             floor_div(schedule.newest(-1) + 1, schedule.model_period) * schedule.model_period)),
@@ -114,9 +139,9 @@ class ResampledNet final : public Net {
     }
     const auto most =
         static_cast<size_t>(kMaxFrames * schedule.model_period / schedule.host_period + 1);
-    heard_.resize(static_cast<size_t>(in_bank_.reach_frames()) + kMaxFrames);
+    heard_.resize(static_cast<size_t>(in_bank_->reach_frames()) + kMaxFrames);
     asked_.resize(most);
-    said_.resize(static_cast<size_t>(out_bank_.reach_frames()) + most);
+    said_.resize(static_cast<size_t>(out_bank_->reach_frames()) + most);
     ResampledNet::reset();
   }
 
@@ -125,28 +150,28 @@ class ResampledNet final : public Net {
     std::fill(heard_.begin(), heard_.end(), 0.0F);
     std::fill(said_.begin(), said_.end(), 0.0F);
     net_->reset();
-    play(said_.data(), said_.data(), out_bank_.reach_frames());
+    play(said_.data(), said_.data(), out_bank_->reach_frames());
     host_row_ = 0;
     model_row_ = first_model_row_;
   }
 
   void process(const float* in, float* out, int frames) noexcept AMP_RT override {
-    float* const now = heard_.data() + in_bank_.reach_frames();
+    float* const now = heard_.data() + in_bank_->reach_frames();
     std::copy_n(in, frames, now);
     int count = 0;
     for (int i = 0; i < frames; ++i)
       for (int left = arrivals(i); left > 0; --left) {
-        asked_[static_cast<size_t>(count++)] = in_bank_.at(model_row_, now + i + 1);
+        asked_[static_cast<size_t>(count++)] = in_bank_->at(model_row_, now + i + 1);
         model_row_ = model_row_ + 1 == model_rows_ ? 0 : model_row_ + 1;
       }
-    std::copy_n(heard_.data() + frames, in_bank_.reach_frames(), heard_.data());
-    float* end = said_.data() + out_bank_.reach_frames();
+    std::copy_n(heard_.data() + frames, in_bank_->reach_frames(), heard_.data());
+    float* end = said_.data() + out_bank_->reach_frames();
     play(asked_.data(), end, count);
     for (int i = 0; i < frames; ++i) {
       end += arrivals(i);
-      out[i] = out_bank_.at(row(i), end);
+      out[i] = out_bank_->at(row(i), end);
     }
-    std::copy_n(said_.data() + count, out_bank_.reach_frames(), said_.data());
+    std::copy_n(said_.data() + count, out_bank_->reach_frames(), said_.data());
     host_row_ = row(frames);
   }
 
@@ -154,7 +179,7 @@ class ResampledNet final : public Net {
   void set_knob(int knob, float value) noexcept AMP_RT override { net_->set_knob(knob, value); }
 
   [[nodiscard]] size_t memory_bytes() const noexcept override {
-    return net_->memory_bytes() + in_bank_.memory_bytes() + out_bank_.memory_bytes() +
+    return net_->memory_bytes() + in_bank_->memory_bytes() + out_bank_->memory_bytes() +
            arrivals_.size() * sizeof(int) +
            (heard_.size() + asked_.size() + said_.size()) * sizeof(float);
   }
@@ -174,8 +199,8 @@ class ResampledNet final : public Net {
   }
 
   std::unique_ptr<Net> net_;
-  dsp::PolyphaseBank in_bank_;   ///< a row for each model frame of a period
-  dsp::PolyphaseBank out_bank_;  ///< a row for each host frame of a period
+  Bank in_bank_;   ///< a row for each model frame of a period
+  Bank out_bank_;  ///< a row for each host frame of a period
   int first_model_row_;
   int model_rows_;
   std::vector<int> arrivals_;  ///< model frames that become known with each host frame of a period
