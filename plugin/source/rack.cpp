@@ -12,6 +12,9 @@ namespace {
 constexpr int kSlots = 128;  ///< in turn, so that what is meant for one chain never meets another
 constexpr int kSettleRounds = 4096;
 
+/// The share of a core that two rigs may take in a crossfade, all sides together.
+constexpr float kBudget = 0.7F;
+
 /// As loud as the ceiling lets a sound be, less what rounding takes.
 constexpr float kAtCeiling = kCeiling * 0.99999F;
 
@@ -42,8 +45,10 @@ Rack::Rack(int sample_rate_hz, int sides, std::function<void()> ask)
       newer_delay_(ramp_frames(sample_rate_hz), 1) {
   for (Side& side : engines_) {
     side.engine = std::make_unique<Engine>(
-        sample_rate_hz,
-        EngineOptions{.threaded = false, .with_safety = true, .isa = dsp::best_isa()});
+        sample_rate_hz, EngineOptions{.threaded = false,
+                                      .with_safety = true,
+                                      .isa = dsp::best_isa(),
+                                      .budget = kBudget / static_cast<float>(sides)});
     side.engine->set_feedback(false);
     side.past.resize(kLongestDelay);
   }

@@ -38,6 +38,7 @@ EVERY = 48_000  # a second from swap to swap: time for a busy machine to build
 LEVEL_FRAMES = 480
 FADE_FRAMES = 480  # 10 ms
 LATE_FRAMES = 24_000
+SOFTEST = 1e-4  # -80 dBFS: a level below counts as this, no ratio of two silences is heard
 SMALLEST = ROOT / "models" / "ts9" / "ts9.nam"
 QUIET_DB = -18.0  # far from the ceiling, whose gain remembers for 80 ms what was loud
 NULL, STEP, UNDER_DB, AFTER, MEMORY_MB, COLD_MS = 1e-6, 1.05, -3.0, 1e-5, 12.0, 150.0
@@ -137,9 +138,10 @@ def swap_figures(name: str, signal: Signal, swaps: int) -> None:
         step = float(np.abs(np.diff(heard[fade])).max(initial=0))
         steps.append(step / max(largest[each.old], largest[each.new]))
         window = slice(each.begin, each.begin + LEVEL_FRAMES)
-        level = [float(np.sqrt(np.mean(sound[window] ** 2))) for sound in (heard, *steady)]
-        softer = max(min(level[1:]), 1e-4)
-        under.append(20 * float(np.log10(max(level[0], 1e-10) / softer)))
+        level = [
+            max(float(np.sqrt(np.mean(sound[window] ** 2))), SOFTEST) for sound in (heard, *steady)
+        ]
+        under.append(20 * float(np.log10(level[0] / min(level[1:]))))
         late = slice(each.begin + LATE_FRAMES, each.until)
         after.append(float(np.abs(heard[late] - steady[each.new][late]).max(initial=0)))
     tell(f"swap, {name}: step over the steady step", max(steps), STEP, swaps=swaps, missed=missed)
