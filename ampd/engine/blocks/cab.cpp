@@ -156,8 +156,8 @@ class Cab final : public Block {
   dsp::Convolver convolver_;
 };
 
-/// The built-in speaker at a rate, worked out once in a process: it takes longer than all else that a
-/// small rig is built of.
+/// The built-in speaker at a rate, worked out once in a process: it takes longer than all else that
+/// a small rig is built of.
 std::shared_ptr<const dsp::Response> speaker(int rate_hz) {
   static std::mutex mutex;
   static std::map<int, std::shared_ptr<const dsp::Response>> known;
@@ -173,8 +173,7 @@ std::shared_ptr<const dsp::Response> speaker(int rate_hz) {
 
 std::unique_ptr<Block> make_cab(const BlockSpec& spec, BuildContext& context) {
   const int rate_hz = context.sample_rate_hz;
-  if (spec.impulse == nullptr)
-    return std::make_unique<Cab>(*speaker(rate_hz), context);
+  if (spec.impulse == nullptr) return std::make_unique<Cab>(*speaker(rate_hz), context);
   const Impulse& impulse = *spec.impulse;
   try {
     return std::make_unique<Cab>(
