@@ -248,7 +248,7 @@ void Deck::run(const float* in, const ChainOutput& out, int frames) noexcept AMP
   if (switch_ == Switch::kFading || switch_ == Switch::kDuckIn) add_next(in, out, frames);
   // Where no rig is late the guitar itself needs no fade, and so no duck.
   if (!is_late(current_) && !is_late(next_)) std::copy_n(in, frames, out.dry);
-  if (tail_count_ > 0) add_tails(out.left, out.right, frames);
+  add_tails(out.left, out.right, frames);
 }
 
 void Deck::play_current(const float* in, const ChainOutput& out, int frames,
