@@ -15,6 +15,7 @@ from ampd.live_verbs import NEEDLE_WIDTH, needle
 from tests.ampd.conftest import Served, host
 from tests.ampd.test_cli import ROOT, ampd
 from tests.ampd.test_daemon import end, running
+from tests.demo.stage import until
 
 SHOTS = """program: 3
 snapshots:
@@ -86,6 +87,11 @@ def test_panic_makes_it_dry(served: Served, tmp_path: Path) -> None:
     assert served.session.value("bypass") is True
 
 
+def tuner_of(served: Served) -> tuple[object, ...]:
+    state = served.session.state.globals
+    return state["tuner"], state["tuner_mutes"], state["tuner_reference_hz"]
+
+
 def test_tune_shows_the_needle_and_puts_everything_back(served: Served, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "ampd.cli", "tune", "--loud", "--reference", "442"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
@@ -98,13 +104,10 @@ def test_tune_shows_the_needle_and_puts_everything_back(served: Served, tmp_path
     ) as tune:
         assert tune.stdout is not None
         assert "-|-" in tune.stdout.read(NEEDLE_WIDTH)
-        state = served.session.state.globals
-        assert (state["tuner"], state["tuner_mutes"]) == (True, False)
-        assert state["tuner_reference_hz"] == 442.0
+        until(lambda: tuner_of(served) == (True, False, 442.0), "the tuner is on")
         tune.send_signal(signal.SIGINT)
         assert tune.wait(10) in (0, 130)
-    state = served.session.state.globals
-    assert (state["tuner"], state["tuner_mutes"]) == (False, True)
+    until(lambda: tuner_of(served)[:2] == (False, True), "all is as it was")
 
 
 @pytest.mark.parametrize(
