@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.demo.osc import Osc
-from tests.demo.stage import Stage, status
+from tests.demo.stage import Stage, status, until_status
 from tests.e2e.conftest import Opener
 from tests.e2e.gig import HERE
 from tests.e2e.rack import Rack, far, noise
@@ -19,7 +19,12 @@ STOP_LIMIT_S = 5.0
 
 def test_daemon_waits_for_a_server_and_plays_when_it_comes(stage: Stage, open_rack: Opener) -> None:
     rack = open_rack()
-    assert rack.until_jack("waiting")["jack"]["reason"]
+    # It waits from the start, and knows why once it has tried.
+    until_status(
+        rack.osc,
+        lambda s: s["jack"]["state"] == "waiting" and s["jack"]["reason"],
+        "JACK is waited for, and why",
+    )
     stage.start_server()
     rack.until_jack("running")
     rack.until_rig("loud")
