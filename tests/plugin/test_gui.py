@@ -20,6 +20,10 @@ from tests.demo.stage import Running, Stage, can_unshare
 from tests.plugin.hosts import ROOT, Signal, off, render_model
 from tests.plugin.screen import PROGRAMS, Screen, until
 
+# A key that is sent while a window takes the focus goes to the window before it, and turns what it
+# finds there; a player sees that, the test begins anew with a window of its own.
+pytestmark = pytest.mark.flaky(reruns=2, only_rerun=["Failed", "AssertionError"])
+
 CHAMP = ROOT / "models" / "champ" / "champ.json"
 CLIENT = "ampd-plugin"
 RATE_HZ = 48_000
