@@ -125,8 +125,15 @@ def _blocks(plan: Plan) -> list[BlockSpec]:
 
 def knob(param: ParamInfo) -> Knob:
     """A knob as the state shows it."""
+    is_switch = param.taper == "toggle"
     return Knob(
-        param.unit, param.minimum, param.maximum, param.default, param.taper == "toggle", param.text
+        unit=param.unit,
+        minimum=param.minimum,
+        maximum=param.maximum,
+        default=param.default,
+        is_switch=is_switch,
+        text=param.text,
+        taper="linear" if is_switch else param.taper,
     )
 
 

@@ -33,6 +33,7 @@ class Knob:
     default: float
     is_switch: bool
     text: str  # one phrase for people
+    taper: str = "linear"  # "linear" | "log": how a fader runs from minimum to maximum
 
 
 @dataclass(frozen=True)
