@@ -22,6 +22,10 @@ NUMBERS = ("master_db", "tempo_bpm", "tuner_reference_hz")
 PARAM_PATH = re.compile(r"mix|snapshot|morph|[a-z][a-z0-9]{0,17}/[a-z][a-z0-9_]{0,31}")
 DEFAULT_LEASE_S = 30
 MAX_LEASE_S = 3600
+MAX_PATTERN = 255
+PATTERN = re.compile(
+    r"[A-Za-z0-9/._*?,!-]*(?:(?:\[[^][{}/]+\]|\{[^][{}/]*\})[A-Za-z0-9/._*?,!-]*)*"
+)
 MAX_PORT = 65535
 
 
@@ -102,10 +106,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Subscribe:
-    """Send a full dump, then every change below `prefix`, for lease_s seconds."""
+    """Send a full dump, then every change that `pattern` matches, for lease_s seconds."""
 
     port: int | None = None  # None: the port the message came from
-    prefix: str = ""  # an address; "" = everything
+    pattern: str = ""  # the start of addresses, or with * ? [..] {a,b} all of it; "" = everything
     lease_s: int = DEFAULT_LEASE_S
 
 
@@ -211,13 +215,13 @@ def _query(path: str, arguments: Sequence[Argument]) -> Command:
 def _subscribe(path: str, arguments: Sequence[Argument]) -> Command:
     rest = list(arguments)
     port = _port(path, rest.pop(0)) if rest and not isinstance(rest[0], str) else None
-    prefix, lease_s = "", DEFAULT_LEASE_S
+    pattern, lease_s = "", DEFAULT_LEASE_S
     if rest and isinstance(rest[0], str):
-        prefix = _prefix(path, rest.pop(0))
+        pattern = _pattern(path, rest.pop(0))
     if rest:
         lease_s = _whole(path, rest.pop(0), 1, MAX_LEASE_S, "seconds")
     _count(path, rest, 0)
-    return Subscribe(port, prefix, lease_s)
+    return Subscribe(port, pattern, lease_s)
 
 
 def _unsubscribe(path: str, arguments: Sequence[Argument]) -> Command:
@@ -282,13 +286,14 @@ def _port(path: str, value: Argument) -> int:
     return _whole(path, value, 1, MAX_PORT, "as UDP port")
 
 
-def _prefix(path: str, value: Argument) -> str:
-    prefix = str(value).removesuffix("*")
-    if not all(character.isalnum() or character in "/._-" for character in prefix):
+def _pattern(path: str, value: Argument) -> str:
+    pattern = str(value)
+    if len(pattern) > MAX_PATTERN or not PATTERN.fullmatch(pattern):
         raise CommandError(
-            f"{path}: found {_show(value)}, expected the start of an address such as /ampd/amp/*."
+            f"{path}: found {_show(value)}, expected the start of an address or a pattern such as "
+            f"/ampd/amp/*."
         )
-    return prefix
+    return pattern
 
 
 def _show(value: Argument) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ampd.command import SelectRig
 from ampd.config import Config
-from ampd.control.osc import OscEndpoint
+from ampd.control.server import ControlServer
 from ampd.errors import AmpdError
 from ampd.library import Library
 from ampd.passports import Store
@@ -56,33 +56,33 @@ async def run(config: Config, start: Start) -> bool:
         Library(paths.rigs, paths.models, paths.cabs),
         Settings(config.memory_mb, config.midi, levels),
     )
-    osc = OscEndpoint(session)
+    control = ControlServer(session)
     supervisor = Supervisor(session, config.jack)
     clean = True
     try:
         await session.start()
-        await osc.open(config.osc.host, config.osc.port)
+        await control.open(config.osc.host, config.osc.port)
         await _first_sound(session, config, start)
         supervisor.start()
         try:
             session.fill_bank()
             watcher = asyncio.create_task(watch(session, config), name="watcher")
-            await _serve(session, osc, config, stopping)
+            await _serve(session, control, config, stopping)
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
         finally:
             clean = await supervisor.stop()
     finally:
-        await osc.close()
+        await control.close()
         await session.stop()
     return clean
 
 
 async def _serve(
-    session: Session, osc: OscEndpoint, config: Config, stopping: asyncio.Event
+    session: Session, control: ControlServer, config: Config, stopping: asyncio.Event
 ) -> None:
     rig = session.state.wanted_rig
-    log.info("ampd listens at %s:%d and plays rig %s", config.osc.host, osc.port, rig)
+    log.info("ampd listens at %s:%d and plays rig %s", config.osc.host, control.port, rig)
     await stopping.wait()
     log.info("stopping")
 

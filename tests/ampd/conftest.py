@@ -20,7 +20,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ampd.command import EngineCommand
-from ampd.control.osc import OscEndpoint, decode, encode
+from ampd.control.osc import decode, encode
+from ampd.control.server import ControlServer
 from ampd.errors import AmpdError
 from ampd.library import Library
 from ampd.session import Session
@@ -275,7 +276,7 @@ def served(library: Library) -> Iterator[Served]:
         loop = asyncio.get_running_loop()
         ends.append(lambda: loop.call_soon_threadsafe(done.set))
         async with opened(library) as (session, ear):
-            endpoint = OscEndpoint(session)
+            endpoint = ControlServer(session)
             await endpoint.open("127.0.0.1", 0)
             await session.play_dry()
             await ear.swap("dry")

@@ -15,6 +15,7 @@ import pytest
 
 from ampd import __version__
 from ampd.control.osc import MAX_DATAGRAM, PacketError, ask, decode, encode, unpack
+from ampd.control.params import FIXED
 from ampd.errors import CommandError, UnreachableError
 from tests.ampd.conftest import LIMIT_S, Served, host
 
@@ -169,9 +170,14 @@ def test_subscriber_gets_a_dump_then_every_change(served: Served) -> None:
         dump = {}
         while (message := surface.receive())[0] != "/ampd/subscribe":
             dump[message[0]] = message[1]
-        assert dump == {
+        seen = {address for address in dump if address.startswith("/ampd/status/")}
+        assert seen == {param.address for param in FIXED if param.path.startswith("status/")}
+        assert {address: dump[address] for address in dump.keys() - seen} == {
             "/ampd/rig": ["clean"],
+            "/ampd/rigs": ["clean", "drive", "loud"],
             "/ampd/set": [""],
+            "/ampd/sets": [""],
+            "/ampd/snapshots": [],
             "/ampd/jack": ["waiting"],
             "/ampd/bypass": [False],
             "/ampd/mute": [False],
@@ -228,7 +234,7 @@ def test_unsubscribed_hears_nothing_more(served: Served) -> None:
 
 def test_lease_ends_and_ping_renews_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [time.monotonic()]
-    monkeypatch.setattr("ampd.control.osc.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ampd.control.hub.time.monotonic", lambda: clock[0])
     with served.client() as client, served.client() as other:
         client.send("/ampd/subscribe", "/ampd/mix", 60)
         client.until("/ampd/subscribe")

@@ -1,0 +1,212 @@
+"""Messages of every way in -> commands, done one after the other, and their answers.
+
+A changing command waits in a queue of bounded size and the newest value of an address replaces
+the one that waits, so a flood ends with its last value in force.  Everything runs in the loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ampd import PROTOCOL, __version__
+from ampd.command import (
+    EngineCommand,
+    Learn,
+    Ping,
+    Query,
+    SelectRig,
+    SetGlobal,
+    SetParam,
+    Subscribe,
+    Unsubscribe,
+    Value,
+    parse,
+)
+from ampd.control.hub import Hub, Peer
+from ampd.control.packet import MAX_ADDRESS
+from ampd.control.params import BY_PATH, NORM, ROOT, find, read
+from ampd.errors import AmpdError, CommandError
+from ampd.session import Session
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 256
+MAX_SENDERS = 16  # that wait for the answer to one command
+MAX_TEXT = 1000
+
+
+@dataclass
+class Waiting:
+    """A command in the queue and everybody who asked for it, each with the address that it used.
+
+    norm: the value is a fader's, 0 to 1, and becomes the param's own once its rig is known.
+    """
+
+    command: EngineCommand
+    senders: dict[Peer, str] = field(default_factory=dict)
+    norm: bool = False
+
+
+class Desk:
+    """Takes messages from peers. open() begins to work; close() drops what waits."""
+
+    def __init__(self, session: Session, hub: Hub) -> None:
+        self._session = session
+        self._hub = hub
+        self._queue: dict[tuple[int, str], Waiting] = {}  # in order of arrival
+        self._epoch = 0  # counts the switches of rigs in the queue
+        self._arrived = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Begin to work."""
+        self._worker = asyncio.create_task(self._work(), name="desk")
+
+    async def close(self) -> None:
+        """End the work; what waits in the queue is dropped."""
+        tasks = [*self._errands, *([self._worker] if self._worker else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def take(
+        self, address: str, arguments: Sequence[Value | int], sender: Peer, listener: Peer
+    ) -> None:
+        """Do what the message asks for, or queue it; the answer goes to the sender.
+
+        listener: who is meant where the message subscribes: the sender, or another port of it.
+        """
+        try:
+            if not address.startswith(ROOT):
+                raise CommandError(f"{address[:80]!r} is not an address of ampd.")
+            path = address.removeprefix(ROOT)
+            row = BY_PATH.get(path)
+            if arguments and row is not None and row.access in ("r", "event"):
+                raise CommandError(f"{path}: this address tells, and takes nothing.")
+            norm = path.endswith(NORM)
+            command = parse(path.removesuffix(NORM), arguments)
+            match command:
+                case Query(queried):
+                    self._answer_query(queried + NORM if norm else queried, sender)
+                case SetParam() | SetGlobal():
+                    self._hub.touch(sender, address)
+                    self._enqueue(command, path, sender, norm)
+                case _ if norm:
+                    raise CommandError(f"{address[:80]!r} is not an address of ampd.")
+                case Ping():
+                    self._hub.renew(listener)
+                    sender.send(ROOT + "pong", ("ampd", __version__, PROTOCOL))
+                case Subscribe(_, pattern, lease_s):
+                    self._hub.subscribe(listener, pattern, lease_s)
+                    sender.send(ROOT + "subscribe", (lease_s,))
+                case Unsubscribe():
+                    self._hub.forget(listener)
+                    sender.send(ROOT + "unsubscribe", ())
+                case Learn():
+                    self._errands.add(task := asyncio.create_task(self._learn(sender)))
+                    task.add_done_callback(self._errands.discard)
+                case _:
+                    self._enqueue(command, path, sender)
+        except AmpdError as error:
+            self.refuse(sender, address, str(error))
+
+    def refuse(self, sender: Peer, address: str, text: str) -> None:
+        """Tell the sender why nothing happened."""
+        sender.send(ROOT + "error", (address[:MAX_ADDRESS], text[:MAX_TEXT]))
+
+    def _answer_query(self, path: str, sender: Peer) -> None:
+        state = self._session.snapshot()
+        param = find(state, path)
+        value = read(param, state, self._hub.machine) if param is not None else None
+        if value is None:
+            value = (self._session.value(path.removesuffix(NORM)),)  # which says what is near
+            raise CommandError(f"{path}: this address has no {NORM} form.")
+        sender.send(ROOT + path, value)
+
+    async def _learn(self, sender: Peer) -> None:
+        """Answer with the next controller that moves; nothing else waits for it meanwhile."""
+        try:
+            sender.send(ROOT + "learn", await self._session.learn())
+        except AmpdError as error:
+            self.refuse(sender, ROOT + "learn", str(error))
+
+    # --- the queue ------------------------------------------------------------------------------
+
+    def _enqueue(self, command: EngineCommand, path: str, sender: Peer, norm: bool = False) -> None:
+        is_value = isinstance(command, SetParam | SetGlobal)
+        key = path.removesuffix(NORM) if is_value else path
+        waiting = self._same_waiting(command, key)
+        if waiting is None:
+            if len(self._queue) >= MAX_WAITING:
+                raise CommandError(f"{path}: {MAX_WAITING} commands wait already; send slower.")
+            if not is_value:
+                self._epoch += 1
+            waiting = Waiting(command)
+            self._queue[(self._epoch, key)] = waiting
+        waiting.command, waiting.norm = command, norm
+        if sender in waiting.senders or len(waiting.senders) < MAX_SENDERS:
+            waiting.senders[sender] = path
+        self._arrived.set()
+
+    def _same_waiting(self, command: EngineCommand, key: str) -> Waiting | None:
+        """The waiting command that this one replaces. Values sent after a rig mean that rig, so
+        they never join those that wait before it."""
+        if isinstance(command, SetParam | SetGlobal):
+            return self._queue.get((self._epoch, key))
+        newest = self._queue[next(reversed(self._queue))] if self._queue else None
+        both = newest and isinstance(command, SelectRig) and isinstance(newest.command, SelectRig)
+        return newest if both else None
+
+    async def _work(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                await self._execute(self._queue.pop(next(iter(self._queue))))
+
+    async def _execute(self, waiting: Waiting) -> None:
+        command = waiting.command
+        try:
+            if waiting.norm:
+                command = self._natural(command)
+            value = await self._session.execute(command)
+        except AmpdError as error:
+            self._refuse_all(waiting, str(error))
+            return
+        except Exception:
+            # A bug must cost one command, not the way in.
+            log.exception("%s failed", command)
+            self._refuse_all(waiting, "an internal error; see the log.")
+            return
+        for sender, path in waiting.senders.items():
+            self._answer(sender, path, value)
+
+    def _natural(self, command: EngineCommand) -> EngineCommand:
+        """The command with the param's own value in place of the fader's."""
+        assert isinstance(command, SetParam | SetGlobal)
+        param = find(self._session.state, command.path)
+        if param is None or not param.is_number:
+            self._session.value(command.path)  # raises, and says what is near
+            raise CommandError(f"{command.path}: this address has no {NORM} form.")
+        value = param.from_norm(float(command.value))
+        if isinstance(command, SetParam):
+            return SetParam(command.path, value)
+        return SetGlobal(command.path, bool(value) if param.taper == "toggle" else value)
+
+    def _answer(self, sender: Peer, path: str, value: Value) -> None:
+        """Subscribers hear it as a change."""
+        row = BY_PATH.get(path)
+        answered = row.answers if row is not None and row.answers else path
+        if self._hub.hears(sender, ROOT + answered):
+            return
+        if answered.endswith(NORM):
+            param = find(self._session.state, answered.removesuffix(NORM))
+            if param is not None and param.is_number and not isinstance(value, str):
+                value = param.to_norm(value)
+        sender.send(ROOT + answered, (value,))
+
+    def _refuse_all(self, waiting: Waiting, text: str) -> None:
+        for sender, path in waiting.senders.items():
+            self.refuse(sender, ROOT + path, text)
