@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ampd import PROTOCOL, __version__
 from ampd.command import (
+    Command,
     EngineCommand,
     Learn,
     Ping,
@@ -79,38 +80,38 @@ class Desk:
         listener: who is meant where the message subscribes: the sender, or another port of it.
         """
         try:
-            if not address.startswith(ROOT):
-                raise CommandError(f"{address[:80]!r} is not an address of ampd.")
-            path = address.removeprefix(ROOT)
-            row = BY_PATH.get(path)
-            if arguments and row is not None and row.access in ("r", "event"):
-                raise CommandError(f"{path}: this address tells, and takes nothing.")
-            norm = path.endswith(NORM)
-            command = parse(path.removesuffix(NORM), arguments)
+            path, command = _parse(address, arguments)
             match command:
-                case Query(queried):
-                    self._answer_query(queried + NORM if norm else queried, sender)
-                case SetParam() | SetGlobal():
-                    self._hub.touch(sender, address)
-                    self._enqueue(command, path, sender, norm)
-                case _ if norm:
-                    raise CommandError(f"{address[:80]!r} is not an address of ampd.")
-                case Ping():
-                    self._hub.renew(listener)
-                    sender.send(ROOT + "pong", ("ampd", __version__, PROTOCOL))
-                case Subscribe(_, pattern, lease_s):
-                    self._hub.subscribe(listener, pattern, lease_s)
-                    sender.send(ROOT + "subscribe", (lease_s,))
-                case Unsubscribe():
-                    self._hub.forget(listener)
-                    sender.send(ROOT + "unsubscribe", ())
-                case Learn():
-                    self._errands.add(task := asyncio.create_task(self._learn(sender)))
-                    task.add_done_callback(self._errands.discard)
+                case Query() | Learn():
+                    self._ask(path, command, sender)
+                case Ping() | Subscribe() | Unsubscribe():
+                    self._serve_listener(command, sender, listener)
                 case _:
                     self._enqueue(command, path, sender)
         except AmpdError as error:
             self.refuse(sender, address, str(error))
+
+    def _ask(self, path: str, command: Query | Learn, sender: Peer) -> None:
+        if isinstance(command, Query):
+            norm = NORM if path.endswith(NORM) else ""
+            self._answer_query(command.path + norm, sender)
+        else:
+            self._errands.add(task := asyncio.create_task(self._learn(sender)))
+            task.add_done_callback(self._errands.discard)
+
+    def _serve_listener(
+        self, command: Ping | Subscribe | Unsubscribe, sender: Peer, listener: Peer
+    ) -> None:
+        match command:
+            case Ping():
+                self._hub.renew(listener)
+                sender.send(ROOT + "pong", ("ampd", __version__, PROTOCOL))
+            case Subscribe(_, pattern, lease_s):
+                self._hub.subscribe(listener, pattern, lease_s)
+                sender.send(ROOT + "subscribe", (lease_s,))
+            case Unsubscribe():
+                self._hub.forget(listener)
+                sender.send(ROOT + "unsubscribe", ())
 
     def refuse(self, sender: Peer, address: str, text: str) -> None:
         """Tell the sender why nothing happened."""
@@ -134,8 +135,10 @@ class Desk:
 
     # --- the queue ------------------------------------------------------------------------------
 
-    def _enqueue(self, command: EngineCommand, path: str, sender: Peer, norm: bool = False) -> None:
+    def _enqueue(self, command: EngineCommand, path: str, sender: Peer) -> None:
         is_value = isinstance(command, SetParam | SetGlobal)
+        if is_value:
+            self._hub.touch(sender, ROOT + path)
         key = path.removesuffix(NORM) if is_value else path
         waiting = self._same_waiting(command, key)
         if waiting is None:
@@ -145,7 +148,7 @@ class Desk:
                 self._epoch += 1
             waiting = Waiting(command)
             self._queue[(self._epoch, key)] = waiting
-        waiting.command, waiting.norm = command, norm
+        waiting.command, waiting.norm = command, path.endswith(NORM)
         if sender in waiting.senders or len(waiting.senders) < MAX_SENDERS:
             waiting.senders[sender] = path
         self._arrived.set()
@@ -210,3 +213,18 @@ class Desk:
     def _refuse_all(self, waiting: Waiting, text: str) -> None:
         for sender, path in waiting.senders.items():
             self.refuse(sender, ROOT + path, text)
+
+
+def _parse(address: str, arguments: Sequence[Value | int]) -> tuple[str, Command]:
+    """The path below the root and the command that the message means. Raises CommandError."""
+    unknown = CommandError(f"{address[:80]!r} is not an address of ampd.")
+    if not address.startswith(ROOT):
+        raise unknown
+    path = address.removeprefix(ROOT)
+    row = BY_PATH.get(path)
+    if arguments and row is not None and row.access in ("r", "event"):
+        raise CommandError(f"{path}: this address tells, and takes nothing.")
+    command = parse(path.removesuffix(NORM), arguments)
+    if path.endswith(NORM) and not isinstance(command, Query | SetParam | SetGlobal):
+        raise unknown
+    return path, command
