@@ -23,6 +23,7 @@ PARAM_PATH = re.compile(r"mix|snapshot|morph|[a-z][a-z0-9]{0,17}/[a-z][a-z0-9_]{
 DEFAULT_LEASE_S = 30
 MAX_LEASE_S = 3600
 MAX_PATTERN = 255
+MODES = ("hold", "now")
 PATTERN = re.compile(
     r"[A-Za-z0-9/._*?,!-]*(?:(?:\[[^][{}/]+\]|\{[^][{}/]*\})[A-Za-z0-9/._*?,!-]*)*"
 )
@@ -111,6 +112,7 @@ class Subscribe:
     port: int | None = None  # None: the port the message came from
     pattern: str = ""  # the start of addresses, or with * ? [..] {a,b} all of it; "" = everything
     lease_s: int = DEFAULT_LEASE_S
+    mode: str = "hold"  # one of MODES: what it changed itself it hears when it rests, or at once
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,11 @@ def _subscribe(path: str, arguments: Sequence[Argument]) -> Command:
         pattern = _pattern(path, rest.pop(0))
     if rest:
         lease_s = _whole(path, rest.pop(0), 1, MAX_LEASE_S, "seconds")
+    mode = rest.pop(0) if rest else MODES[0]
+    if mode not in MODES:
+        raise CommandError(f"{path}: found {_show(mode)}, expected {' or '.join(MODES)}.")
     _count(path, rest, 0)
-    return Subscribe(port, pattern, lease_s)
+    return Subscribe(port, pattern, lease_s, str(mode))
 
 
 def _unsubscribe(path: str, arguments: Sequence[Argument]) -> Command:

@@ -106,8 +106,8 @@ class Desk:
             case Ping():
                 self._hub.renew(listener)
                 sender.send(ROOT + "pong", ("ampd", __version__, PROTOCOL))
-            case Subscribe(_, pattern, lease_s):
-                self._hub.subscribe(listener, pattern, lease_s)
+            case Subscribe(_, pattern, lease_s, mode):
+                self._hub.subscribe(listener, pattern, lease_s, holds=mode == "hold")
                 sender.send(ROOT + "subscribe", (lease_s,))
             case Unsubscribe():
                 self._hub.forget(listener)

@@ -51,6 +51,7 @@ class Subscriber:
     wants: Callable[[str], bool]
     until_s: float
     lease_s: float
+    hold_s: float = HOLD_S  # after its own last message
     exact: set[str] = field(default_factory=set)  # addresses that it named one by one
     touched_s: dict[str, float] = field(default_factory=dict)  # its own last message there
     sent_s: dict[str, float] = field(default_factory=dict)
@@ -137,10 +138,15 @@ class Hub:
 
     # --- subscriptions --------------------------------------------------------------------------
 
-    def subscribe(self, peer: Peer, pattern: str, lease_s: float) -> None:
-        """Dump what the pattern matches, then pass on its changes. Raises CommandError."""
+    def subscribe(self, peer: Peer, pattern: str, lease_s: float, holds: bool = True) -> None:
+        """Dump what the pattern matches, then pass on its changes. Raises CommandError.
+
+        holds: what this one changes itself comes back when it rests; otherwise at once.
+        """
+        wants = matcher(pattern)
         subscriber = self._admit(peer, lease_s)
-        subscriber.wants = matcher(pattern)
+        subscriber.hold_s = HOLD_S if holds else 0.0
+        subscriber.wants = wants
         for address, arguments in self._everything():
             if subscriber.hears(address):
                 peer.send(address, arguments)
@@ -171,10 +177,10 @@ class Hub:
         now = time.monotonic()
         if address.endswith(NORM):
             subscriber.exact.add(address)  # a fader that sends it hears it
-        for form in (address.removesuffix(NORM), address.removesuffix(NORM) + NORM):
+        for form in (base := address.removesuffix(NORM), base + NORM):
             subscriber.touched_s[form] = now
-            if form in subscriber.held:
-                self._hold(subscriber, form, now + HOLD_S, subscriber.held[form][1])
+            if form in subscriber.held and subscriber.hold_s:
+                self._hold(subscriber, form, now + subscriber.hold_s, subscriber.held[form][1])
 
     def hears(self, peer: Peer, address: str) -> bool:
         """Whether this one is told of changes at the address anyway."""
@@ -254,7 +260,7 @@ class Hub:
                 continue
             due_s = max(
                 subscriber.sent_s.get(address, 0.0) + MIN_GAP_S,
-                subscriber.touched_s.get(address, 0.0) + HOLD_S,
+                subscriber.touched_s.get(address, 0.0) + subscriber.hold_s,
             )
             if due_s <= now:
                 self._send(peer, subscriber, address, arguments, now)

@@ -198,7 +198,7 @@ FIXED: tuple[Param, ...] = (
     ),
     _call(
         "subscribe",
-        "[i port] [s pattern] [i lease_s]",
+        "[i port] [s pattern] [i lease_s] [s mode]",
         "i",
         "a dump of all that the pattern matches, then every change; answers the lease in s",
     ),

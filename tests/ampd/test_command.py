@@ -65,6 +65,7 @@ from ampd.errors import CommandError
         ("subscribe", [], Subscribe()),
         ("subscribe", [9011, "/ampd/amp/*", 60], Subscribe(9011, "/ampd/amp/*", 60)),
         ("subscribe", ["/ampd/mix"], Subscribe(None, "/ampd/mix", 30)),
+        ("subscribe", ["*", 5, "now"], Subscribe(None, "*", 5, "now")),
         ("unsubscribe", [9011], Unsubscribe(9011)),
     ],
 )
@@ -92,6 +93,7 @@ def test_message_becomes_its_command(path: str, arguments: list[Any], command: C
         ("status", [1], "status: found 1 arguments, expected at most 0."),
         ("ping", [70000], "ping: found 70000, expected 1 to 65535 as UDP port."),
         ("subscribe", [9011, "a b"], "subscribe: found 'a b', expected the start of an address"),
+        ("subscribe", ["*", 5, "soon"], "subscribe: found 'soon', expected hold or now."),
         ("subscribe", ["[a"], "subscribe: found '[a', expected the start of an address"),
         ("subscribe", [9011, "x", 0], "subscribe: found 0, expected 1 to 3600 seconds."),
         ("**********!", [1], "'**********!' is not an address of ampd."),

@@ -134,6 +134,17 @@ def test_refused_and_clamped_values_correct_the_fader(served: Served) -> None:
         assert HOLD_S - 0.001 <= time.monotonic() - begin <= HOLD_S + SLACK_S + 0.2
 
 
+def test_subscriber_that_wants_it_now_is_not_held(served: Served) -> None:
+    with served.client() as client:
+        client.send("/ampd/subscribe", "/ampd/mix", 30, "now")
+        client.until("/ampd/subscribe")
+        time.sleep(MIN_GAP_S)
+        begin = time.monotonic()
+        client.send("/ampd/mix", 0.5)
+        assert client.receive() == ("/ampd/mix", [0.5])
+        assert time.monotonic() - begin < HOLD_S
+
+
 def test_sender_without_a_subscription_is_answered_at_once(served: Served) -> None:
     with served.client() as client:
         client.ask("/ampd/mix", 0.5)
