@@ -22,6 +22,7 @@ from ampd.help import BENCH, CHECK, EXAMPLES, LEARN
 from ampd.learn_verb import add_options, learn_controller
 from ampd.library import Library
 from ampd.live_verbs import add_live
+from ampd.page_verb import add_page
 from ampd.rig_verbs import add_rig
 
 MAX_PORT = 65535
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_remote(verbs)
     add_live(verbs, _verb, _port)
+    add_page(verbs, _verb, _port)
     _add_offline(verbs)
     return parser
 

@@ -47,6 +47,13 @@ class OscConfig:
 
 
 @dataclass(frozen=True)
+class ControlConfig:
+    """Who may command. lan: every machine of the network, not this one alone."""
+
+    lan: bool = False
+
+
+@dataclass(frozen=True)
 class MidiConfig:
     """What controllers do outside rigs; profiles.py, midi_file.py."""
 
@@ -73,6 +80,7 @@ class Config:
 
     jack: JackConfig = field(default_factory=JackConfig)
     osc: OscConfig = field(default_factory=OscConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
     midi: MidiConfig = field(default_factory=MidiConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     start_rig: str = "clean"
@@ -187,6 +195,7 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "midi_out": _patterns(MAX_PATTERNS),
     },
     "osc": {"host": _loopback, "port": _integer(0, 65535)},
+    "control": {"lan": _switch},
     "midi": {
         "profile": _profile,
         "channel": _integer(0, CHANNEL_COUNT),
@@ -250,6 +259,7 @@ def parse_config(text: str, path: Path) -> Config:
     return Config(
         jack=JackConfig(**values.get("jack", {})),
         osc=OscConfig(**values.get("osc", {})),
+        control=ControlConfig(**values.get("control", {})),
         midi=MidiConfig(**midi | {"map": base / midi.get("map", MidiConfig.map)}),
         paths=PathsConfig(
             rigs=base / folders.get("rigs", PathsConfig.rigs),

@@ -2,7 +2,7 @@
 
 Who runs where:
 
-    main thread    the asyncio loop: OSC endpoint, Session (State, commands, facts), signals
+    main thread    the asyncio loop: OSC, HTTP, Session (State, commands, facts), signals
     "asyncio_N"    workers of asyncio.to_thread: rig files, building of chains, the tuner's look at
                    the guitar; one engine call at a time (Driver's lock), GIL released in it
     watchfiles     its own thread: waits for files that change
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ampd.command import SelectRig
 from ampd.config import Config
+from ampd.control.announce import ALL_ADDRESSES, Announcer
 from ampd.control.server import ControlServer
 from ampd.errors import AmpdError
 from ampd.library import Library
@@ -57,11 +58,15 @@ async def run(config: Config, start: Start) -> bool:
         Settings(config.memory_mb, config.midi, levels),
     )
     control = ControlServer(session)
+    announcer = Announcer()
     supervisor = Supervisor(session, config.jack)
     clean = True
     try:
         await session.start()
-        await control.open(config.osc.host, config.osc.port)
+        host = ALL_ADDRESSES if config.control.lan else config.osc.host
+        await control.open(host, config.osc.port)
+        if config.control.lan:
+            await announcer.open(control.port)
         await _first_sound(session, config, start)
         supervisor.start()
         try:
@@ -73,6 +78,7 @@ async def run(config: Config, start: Start) -> bool:
         finally:
             clean = await supervisor.stop()
     finally:
+        await announcer.close()
         await control.close()
         await session.stop()
     return clean
@@ -82,7 +88,8 @@ async def _serve(
     session: Session, control: ControlServer, config: Config, stopping: asyncio.Event
 ) -> None:
     rig = session.state.wanted_rig
-    log.info("ampd listens at %s:%d and plays rig %s", config.osc.host, control.port, rig)
+    where = "every address, port" if config.control.lan else f"{config.osc.host}, port"
+    log.info("ampd listens at %s %d and plays rig %s", where, control.port, rig)
     await stopping.wait()
     log.info("stopping")
 

@@ -204,3 +204,18 @@ examples:
   ampd tune --reference 442
   ampd tune --loud           the guitar is heard meanwhile
 """
+
+PAGE = """\
+The daemon serves a page: rigs to switch with a thumb, the tuner, every knob of
+the rig that plays, and how the machine is. On this machine any browser opens
+it. For a phone, put this into ampd.toml and start ampd again:
+
+  [control]
+  lan = true
+
+Then 'ampd page' shows a code to be photographed, and zeroconf tells the name.
+There is no password: everybody on the network may play along.
+
+examples:
+  ampd page
+"""

@@ -86,7 +86,7 @@ def test_empty_file_is_the_defaults() -> None:
         (
             "[jak]\n",
             "[jak] is not a section (did you mean jack?); "
-            "expected one of jack, osc, midi, paths, rig, bank, output, calibration.",
+            "expected one of jack, osc, control, midi, paths, rig, bank, output, calibration.",
         ),
         ("rig = 3\n", "rig is 3, expected a section [rig]."),
         (
