@@ -1,0 +1,58 @@
+// Puts the views together.
+
+import { write } from "./dom.js";
+import { Edit } from "./edit.js";
+import { Health } from "./health.js";
+import { Rack } from "./rack.js";
+import { Stage } from "./stage.js";
+
+const SAID_MS = 6000;
+const VIEWS = ["stage", "edit", "health"];
+const at = (id) => document.getElementById(id);
+
+const rack = new Rack();
+const stage = new Stage(at("stage"), rack);
+new Edit(at("edit"), rack, []);
+new Health(at("health"), rack);
+
+function show(view) {
+  for (const each of VIEWS) at(each).hidden = each !== view;
+  for (const node of document.querySelectorAll("nav button")) {
+    node.setAttribute("aria-pressed", String(node.dataset.view === view));
+  }
+  history.replaceState(null, "", view === "stage" ? "/" : `#${view}`);
+  dispatchEvent(new Event("resize"));
+}
+
+for (const node of document.querySelectorAll("nav button")) {
+  node.addEventListener("click", () => show(node.dataset.view));
+}
+at("where").addEventListener("click", () => stage.chooseSet());
+addEventListener("keydown", (event) => {
+  if (at("picker").open || event.target.matches("input, [role=slider], button")) return;
+  if (event.key === "ArrowRight") rack.press("rig/next");
+  if (event.key === "ArrowLeft") rack.press("rig/prev");
+});
+
+rack.addEventListener("connection", () => {
+  at("lost").hidden = rack.connected;
+  document.body.classList.toggle("lost", !rack.connected);
+});
+rack.addEventListener("value", () => {
+  write(at("set"), rack.values.get("set") || "all rigs");
+  const jack = rack.values.get("jack") ?? "";
+  write(at("jack"), jack === "running" ? "" : `JACK ${jack}`);
+});
+
+let saidTimer = 0;
+rack.addEventListener("refused", (event) => {
+  write(at("said"), event.detail.text);
+  at("said").hidden = false;
+  clearTimeout(saidTimer);
+  saidTimer = setTimeout(() => (at("said").hidden = true), SAID_MS);
+});
+
+const wanted = location.hash.slice(1);
+show(VIEWS.includes(wanted) ? wanted : "stage");
+setTimeout(() => (at("lost").hidden = rack.connected), 1500);
+rack.connect();

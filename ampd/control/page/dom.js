@@ -1,0 +1,80 @@
+// A few words for making elements.
+
+/** An element with properties, attributes (data-*, aria-*, role) and children. */
+export function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.includes("-") || key === "role") node.setAttribute(key, value);
+    else node[key] = value;
+  }
+  node.append(...children);
+  return node;
+}
+
+/** A button that shows at once that it is touched. */
+export function button(className, label, onpress) {
+  const node = el("button", { type: "button", className }, label);
+  node.addEventListener("click", onpress);
+  return node;
+}
+
+/** Write text only where it differs: a screen reader speaks what changes. */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Let a word be as large as its line: between these sizes in px. */
+export function fit(node, least, most) {
+  const box = getComputedStyle(node.parentElement);
+  const room = node.parentElement.clientWidth - parseFloat(box.paddingLeft) - parseFloat(box.paddingRight);
+  if (room <= 0) return; // not shown
+  node.style.fontSize = `${most}px`;
+  const width = node.scrollWidth;
+  if (width > room) node.style.fontSize = `${Math.max(least, Math.floor((most * room) / width))}px`;
+}
+
+const picker = document.getElementById("picker");
+const search = document.getElementById("picker-search");
+const list = document.getElementById("picker-list");
+
+/** Let one of the entries be chosen by typing a few letters of it.
+ *  find: text -> [{name, note, here}], or a promise of it. */
+export function pick(title, find, onchoose) {
+  const refresh = async () => {
+    const asked = search.value;
+    const entries = await find(asked);
+    if (search.value !== asked) return;
+    list.replaceChildren(
+      ...entries.map((entry) => {
+        const choose = button(entry.here ? "here" : "", "", () => {
+          picker.close();
+          onchoose(entry.name);
+        });
+        choose.append(el("b", {}, entry.label ?? entry.name), el("span", {}, entry.note ?? ""));
+        return el("li", {}, choose);
+      }),
+    );
+    if (!entries.length) list.append(el("li", { className: "none" }, "nothing of that name"));
+  };
+  document.getElementById("picker-title").textContent = title;
+  search.value = "";
+  search.oninput = refresh;
+  search.onkeydown = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    list.querySelector("button")?.click();
+  };
+  picker.onclick = (event) => {
+    if (event.target === picker) picker.close();
+  };
+  refresh();
+  picker.showModal();
+  search.focus({ preventScroll: true });
+}
+
+/** Entries whose name has all the letters, those that begin with them first. */
+export function matching(entries, text) {
+  const wanted = text.trim().toLowerCase();
+  const rank = (entry) => (entry.label ?? entry.name).toLowerCase().indexOf(wanted);
+  return entries.filter((entry) => rank(entry) >= 0).sort((a, b) => Boolean(rank(a)) - Boolean(rank(b)));
+}
