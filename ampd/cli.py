@@ -24,6 +24,7 @@ from ampd.library import Library
 from ampd.live_verbs import add_live
 from ampd.page_verb import add_page
 from ampd.rig_verbs import add_rig
+from ampd.set_verb import add_set
 
 MAX_PORT = 65535
 MAX_BLOCK_FRAMES = 8192
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_run(verbs)
     _add_remote(verbs)
+    add_set(verbs, _verb, _port)
     add_live(verbs, _verb, _port)
     add_page(verbs, _verb, _port)
     _add_offline(verbs)
@@ -113,16 +115,6 @@ def _add_remote(verbs: Any) -> None:
     )
     load = _verb(verbs, "load", load_rig, "switch the running daemon to another rig")
     load.add_argument("name", metavar="NAME", help="a rig, as 'ampd rigs' lists them")
-    set_ = _verb(
-        verbs,
-        "set",
-        set_value,
-        "turn a knob of the rig that plays",
-        "examples:\n  ampd set amp/gain_db 6\n  ampd set output/gain_db -3\n"
-        "  ampd set mix 0.5\n  ampd set bypass on\nA negative value needs no quoting.",
-    )
-    set_.add_argument("path", metavar="PATH", help="block/param, mix, bypass, mute ...")
-    set_.add_argument("value", metavar="VALUE", help="a number, or on/off")
     learn = _verb(
         verbs,
         "learn",
@@ -131,7 +123,7 @@ def _add_remote(verbs: Any) -> None:
         LEARN,
     )
     add_options(learn)
-    for parser in (status, rigs, load, set_, learn):
+    for parser in (status, rigs, load, learn):
         parser.add_argument("--port", type=_port, metavar="N", help="the daemon's OSC port")
 
 
@@ -295,26 +287,6 @@ def show_rigs(options: argparse.Namespace) -> int:
 def load_rig(options: argparse.Namespace) -> int:
     """ampd load NAME"""
     print(_ask(options, "rig", [options.name])[0])
-    return 0
-
-
-def set_value(options: argparse.Namespace) -> int:
-    """ampd set PATH VALUE"""
-    words = {"on": True, "true": True, "off": False, "false": False}
-    value: float | bool
-    if options.value.lower() in words:
-        value = words[options.value.lower()]
-    else:
-        try:
-            value = float(options.value)
-        except ValueError:
-            raise CommandError(
-                f"{options.path}: found {options.value!r}, expected a number, on or off."
-            ) from None
-    path = options.path.removeprefix("/ampd/").strip("/")
-    answer = _ask(options, path, [value])[0]
-    shown = ("on" if answer else "off") if isinstance(answer, bool) else f"{answer:g}"
-    print(f"{path} {shown}")
     return 0
 
 

@@ -219,3 +219,35 @@ There is no password: everybody on the network may play along.
 examples:
   ampd page
 """
+
+SET = """\
+Without a value the knob is shown with its range; without a path all of them
+are. A value beyond the range is clamped, and what was accepted is printed.
+
+examples:
+  ampd set                       every knob of the rig that plays, and of the rack
+  ampd set amp/gain_db
+  ampd set amp/gain_db 6
+  ampd set output/gain_db -3     a negative value needs no quoting
+  ampd set eq/high_cut_hz 50%    half of the way of a fader, its taper included
+  ampd set bypass on
+"""
+
+LAYOUTS = """\
+Asks the running daemon which knobs the rig that plays has, and writes
+
+  ampd.json   a session for Open Stage Control
+  ampd.tosc   a layout for TouchOSC
+
+with a widget for each. Files of those names that are there are replaced. Both
+subscribe by themselves, so the faders stand where the knobs are.
+
+  open-stage-control --load ampd.json --send 127.0.0.1:9010 --osc-port 9011
+
+TouchOSC: a UDP connection to the daemon's address, send port 9010, receive port
+9011; the daemon needs 'lan = true' under [control].
+
+examples:
+  ampd layouts
+  ampd layouts surfaces
+"""

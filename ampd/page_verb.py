@@ -1,18 +1,32 @@
-"""ampd page: where a phone finds the page, as an address and as a code to be photographed."""
+"""ampd page, ampd layouts: where a phone finds the page; surfaces for other people's apps."""
 
 import argparse
 import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ampd.config import load_config
-from ampd.help import PAGE
+from ampd.errors import CommandError
+from ampd.help import LAYOUTS, PAGE
 
 
 def add_page(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
     """Add the verb to the command line; `verb` adds one, `port` reads a port."""
     page = verb(verbs, "page", show_page, "show where a phone or a browser finds the rack", PAGE)
-    page.add_argument("--port", type=port, metavar="N", help="the daemon's port")
+    layouts = verb(
+        verbs,
+        "layouts",
+        write_layouts,
+        "write surfaces for Open Stage Control and TouchOSC",
+        LAYOUTS,
+    )
+    layouts.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="default: here"
+    )
+    for parser in (page, layouts):
+        parser.add_argument("--port", type=port, metavar="N", help="the daemon's port")
 
 
 def show_page(options: argparse.Namespace) -> int:
@@ -35,6 +49,26 @@ def show_page(options: argparse.Namespace) -> int:
     print(qr_code(best), end="")
     for host in (*addresses, host_name()):
         print(page_address(host, port))
+    return 0
+
+
+def write_layouts(options: argparse.Namespace) -> int:
+    """ampd layouts [FOLDER]"""
+    from ampd.control.layouts import open_stage_control, params_of, touch_osc  # noqa: PLC0415
+    from ampd.control.osc import ask  # noqa: PLC0415
+
+    osc = load_config(options.config).osc
+    state = json.loads(str(ask(osc.host, options.port or osc.port, "status")[0]))
+    params = params_of(state)
+    files = {"ampd.json": open_stage_control(params).encode(), "ampd.tosc": touch_osc(params)}
+    for name, data in files.items():
+        path = options.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise CommandError(f"{path}: cannot be written ({error.strerror}).") from error
+        print(path)
     return 0
 
 

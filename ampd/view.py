@@ -26,7 +26,7 @@ class RigRow:
 
 def show_rig_rows(rows: Iterable[RigRow]) -> None:
     """A line a rig: program, name, mark, trouble."""
-    _table(
+    show_table(
         ("program", "rig", "", "trouble"),
         [("" if r.program is None else str(r.program), r.name, r.mark, r.error) for r in rows],
     )
@@ -42,7 +42,7 @@ def show_ports(ports: Sequence[PortInfo], links: Sequence[tuple[str, str]]) -> N
         direction = "gives" if port.is_output else "takes"
         mark = f"{'->' if port.is_output else '<-'} {' '.join(ends)}" if ends else ""
         rows.append((port.name, kind, direction, "hardware" if port.is_physical else "", mark))
-    _table(("port", "kind", "sound", "", "ampd would use"), rows)
+    show_table(("port", "kind", "sound", "", "ampd would use"), rows)
 
 
 def show_checks(rows: Iterable[Checked], in_full: bool) -> bool:
@@ -235,7 +235,7 @@ def show_state(state: dict[str, Any]) -> None:
         rows.append(("last error", state["last_error"]))
     hours = state["uptime_s"] / 3600
     rows.append(("ampd", f"{state['version']}, up {hours:.1f} h, kernels {state['isa']}"))
-    _table((), rows)
+    show_table((), rows)
 
 
 def _snapshot_row(state: dict[str, Any]) -> list[tuple[str, str]]:
@@ -276,7 +276,8 @@ def _jack_line(jack: dict[str, Any]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns on a terminal; tabs and no head in a pipe."""
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in rows:

@@ -26,7 +26,14 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd.session",),
     ("ampd.supervisor", "ampd.control", "ampd.offline", "ampd.passport", "ampd.watcher"),
     ("ampd.rig_view", "ampd.view"),
-    ("ampd.daemon", "ampd.learn_verb", "ampd.live_verbs", "ampd.page_verb", "ampd.rig_verbs"),
+    (
+        "ampd.daemon",
+        "ampd.learn_verb",
+        "ampd.live_verbs",
+        "ampd.page_verb",
+        "ampd.rig_verbs",
+        "ampd.set_verb",
+    ),
     ("ampd.cli",),
 )
 ENGINE_MODULE = "ampd._engine"

@@ -29,6 +29,7 @@ from ampd.session import Session
 from ampd.state import Change, Event, Faulted, Swapped, Tuned
 
 MAX_SUBSCRIBERS = 32
+MAX_PATTERNS = 16  # of one subscriber
 MIN_GAP_S = 0.02  # between two values of one address for one subscriber
 HOLD_S = 0.1
 LOOK_PERIOD_S = 0.2
@@ -48,17 +49,17 @@ class Peer(Hashable, Protocol):
 class Subscriber:
     """What one peer hears, until when (monotonic seconds), and what is held back for it."""
 
-    wants: Callable[[str], bool]
     until_s: float
     lease_s: float
     hold_s: float = HOLD_S  # after its own last message
+    patterns: dict[str, Callable[[str], bool]] = field(default_factory=dict)
     exact: set[str] = field(default_factory=set)  # addresses that it named one by one
     touched_s: dict[str, float] = field(default_factory=dict)  # its own last message there
     sent_s: dict[str, float] = field(default_factory=dict)
     held: dict[str, tuple[float, Answer]] = field(default_factory=dict)  # due when, and what
 
     def hears(self, address: str) -> bool:
-        return address in self.exact or self.wants(address)
+        return address in self.exact or any(wants(address) for wants in self.patterns.values())
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
@@ -139,16 +140,19 @@ class Hub:
     # --- subscriptions --------------------------------------------------------------------------
 
     def subscribe(self, peer: Peer, pattern: str, lease_s: float, holds: bool = True) -> None:
-        """Dump what the pattern matches, then pass on its changes. Raises CommandError.
+        """Dump what the pattern matches, then pass on its changes, besides those of the patterns
+        that this one asked for before. Raises CommandError.
 
         holds: what this one changes itself comes back when it rests; otherwise at once.
         """
         wants = matcher(pattern)
         subscriber = self._admit(peer, lease_s)
         subscriber.hold_s = HOLD_S if holds else 0.0
-        subscriber.wants = wants
+        if pattern not in subscriber.patterns and len(subscriber.patterns) >= MAX_PATTERNS:
+            raise CommandError(f"subscribe: there are {MAX_PATTERNS} patterns already.")
+        subscriber.patterns[pattern] = wants
         for address, arguments in self._everything():
-            if subscriber.hears(address):
+            if wants(address):
                 peer.send(address, arguments)
 
     def listen(self, peer: Peer, address: str, on: bool) -> None:
@@ -206,7 +210,7 @@ class Hub:
             return known
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
             raise CommandError(f"subscribe: there are {MAX_SUBSCRIBERS} subscribers already.")
-        subscriber = Subscriber(lambda _: False, now + lease_s, lease_s)
+        subscriber = Subscriber(now + lease_s, lease_s)
         self._subscribers[peer] = subscriber
         return subscriber
 

@@ -281,3 +281,18 @@ def test_bench_tells_costs_for_people_and_for_programs(tmp_path: Path, library: 
     assert row["median_ns_per_sample"] >= row["ns_per_sample"]
     assert row["times_real_time"] == pytest.approx(100 / row["percent_of_period"], rel=0.05)
     assert "tiny.json" in ampd(tmp_path, "bench", model).stdout
+
+
+def test_set_lists_shows_and_goes_half_way(served: Served, tmp_path: Path) -> None:
+    port = ("--port", str(served.port))
+    listed = ampd(tmp_path, "set", *port).stdout.splitlines()
+    knobs = {line.split("\t")[0]: line.split("\t")[1:] for line in listed}
+    assert knobs.keys() == served.session.state.params.keys()
+    assert knobs["gain/gain_db"] == ["3", "-60 to 40 dB", "level of the signal from here on"]
+    shown = ampd(tmp_path, "set", "mix", *port).stdout
+    assert shown == "mix\t1\t0 to 1\t0 the dry guitar, 1 the rig\n"
+    assert ampd(tmp_path, "set", "gain/gain_db", "50%", *port).stdout == "gain/gain_db -10\n"
+    assert ampd(tmp_path, "set", "rig", "drive", *port).stdout == "rig drive\n"
+    wrong = ampd(tmp_path, "set", "gian/gain_db", *port)
+    assert wrong.returncode == 1
+    assert "there is no such knob" in wrong.stderr

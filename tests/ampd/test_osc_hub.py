@@ -188,6 +188,17 @@ def test_norm_pattern_dumps_every_fader(served: Served) -> None:
         assert fader.receive() == ("/ampd/subscribe", [30])
 
 
+def test_second_pattern_is_heard_besides_the_first(served: Served) -> None:
+    with served.client() as client, served.client() as other:
+        for pattern in ("/ampd/mix", "/ampd/gain/gain_db/norm"):
+            client.send("/ampd/subscribe", pattern)
+            client.until("/ampd/subscribe")
+        other.ask("/ampd/mix", 0.5)
+        assert client.until("/ampd/mix") == [0.5]
+        other.ask("/ampd/gain/gain_db", 40)
+        assert client.until("/ampd/gain/gain_db/norm") == [1.0]
+
+
 def test_list_of_rigs_is_told_when_it_changes(served: Served) -> None:
     with served.client() as client, served.client() as other:
         client.send("/ampd/subscribe", "/ampd/rigs")

@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from ampd.control.params import (
     rows,
     with_units,
 )
+from ampd.control.reference import replace_reference
 from ampd.errors import CommandError
 from ampd.state import Knob
 from tests.ampd.conftest import Client, Served
@@ -278,3 +281,16 @@ def test_liblo_moves_every_number(board: tuple[Served, Client]) -> None:
         subprocess.run(argv, check=True, timeout=10)
         told = as_number(client.until(param.address)[0])
         assert math.isclose(told, value, rel_tol=1e-4, abs_tol=1e-4)
+
+
+README = Path(__file__).resolve().parents[2] / "ampd" / "control" / "README.md"
+
+
+def test_reference_in_the_readme_is_the_table(board: tuple[Served, Client]) -> None:
+    """AMPD_WRITE_README=1 writes it anew."""
+    served, _ = board
+    text = README.read_text(encoding="utf-8")
+    wanted = replace_reference(text, served.session.state)
+    if os.environ.get("AMPD_WRITE_README"):
+        README.write_text(wanted, encoding="utf-8")
+    assert text == wanted
