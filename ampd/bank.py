@@ -24,6 +24,7 @@ class Plan:
     models: Mapping[str, Path]  # by their names in the rig
     stamp: Stamp
     impulses: Mapping[str, Path] = field(default_factory=dict)  # by their names in the rig
+    edited: bool = False  # another rig than its file's
 
     def outdated(self) -> bool:
         """Whether one of its files has changed since. Blocks on the disk."""

@@ -20,6 +20,7 @@ Argument: TypeAlias = object  # int, float, bool or str; anything else is refuse
 SWITCHES = ("bypass", "mute", "tuner", "tuner_mutes")
 NUMBERS = ("master_db", "tempo_bpm", "tuner_reference_hz")
 PARAM_PATH = re.compile(r"mix|snapshot|morph|[a-z][a-z0-9]{0,17}/[a-z][a-z0-9_]{0,31}")
+FILE_ENDS = ("/model", "/impulse")
 DEFAULT_LEASE_S = 30
 MAX_LEASE_S = 3600
 MAX_PATTERN = 255
@@ -84,6 +85,23 @@ class StepSet:
 
 
 @dataclass(frozen=True)
+class ChooseFile:
+    """Let a block of the rig that plays read another file of the library, until the rig is
+    selected again."""
+
+    path: str  # "amp/model", "cab/impulse"
+    name: str  # "" for a cab: the built-in speaker
+
+
+@dataclass(frozen=True)
+class Find:
+    """Which files of the library have these letters in their name?"""
+
+    kind: str  # "models" | "impulses"
+    text: str
+
+
+@dataclass(frozen=True)
 class Tap:
     """One tap of the tempo."""
 
@@ -130,9 +148,18 @@ class Ping:
 
 
 EngineCommand: TypeAlias = (
-    SelectRig | StepRig | SetParam | SetGlobal | StepSnapshot | SelectSet | StepSet | Tap | Panic
+    SelectRig
+    | StepRig
+    | SetParam
+    | SetGlobal
+    | StepSnapshot
+    | SelectSet
+    | StepSet
+    | ChooseFile
+    | Tap
+    | Panic
 )
-Command: TypeAlias = EngineCommand | Learn | Query | Subscribe | Unsubscribe | Ping
+Command: TypeAlias = EngineCommand | Learn | Find | Query | Subscribe | Unsubscribe | Ping
 
 
 def parse(path: str, arguments: Sequence[Argument]) -> Command:
@@ -144,6 +171,8 @@ def parse(path: str, arguments: Sequence[Argument]) -> Command:
         raise CommandError(f"{path[:80]!r} is not an address of ampd.")
     if path.endswith("/bypass"):
         return _param_switch(path, arguments)
+    if path.endswith(FILE_ENDS):
+        return _choose_file(path, arguments)
     if not arguments:
         return Query(path)
     _count(path, arguments, 1)
@@ -204,6 +233,24 @@ def _param_switch(path: str, arguments: Sequence[Argument]) -> Command:
     return SetParam(path, float(_switch(path, arguments[0])))
 
 
+def _choose_file(path: str, arguments: Sequence[Argument]) -> Command:
+    if not arguments:
+        return Query(path)
+    _count(path, arguments, 1)
+    name = arguments[0]
+    if not isinstance(name, str) or (name != "" and not is_name(name)):
+        raise CommandError(f"{path}: found {_show(name)}, expected a name of the library.")
+    return ChooseFile(path, name)
+
+
+def _find(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 1)
+    text = arguments[0] if arguments else ""
+    if not isinstance(text, str) or len(text) > MAX_PATTERN:
+        raise CommandError(f"{path}: found {_show(text)}, expected a few letters of a name.")
+    return Find(path, text)
+
+
 def _learn(path: str, arguments: Sequence[Argument]) -> Command:
     _count(path, arguments, 0)
     return Learn()
@@ -253,6 +300,8 @@ _PARSERS: dict[str, Callable[[str, Sequence[Argument]], Command]] = {
     "learn": _learn,
     **dict.fromkeys(SWITCHES, _global_switch),
     **dict.fromkeys(NUMBERS, _global_number),
+    "models": _find,
+    "impulses": _find,
     "rigs": _query,
     "sets": _query,
     "snapshots": _query,

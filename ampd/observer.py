@@ -188,6 +188,8 @@ class Observer:
         name = built.plan.rig.name
         self._show_wanted(built)
         self.emit(Change("rig", name))
+        for path, file in built.plan.rig.files.items():
+            self.emit(Change(path, file))
         for path, value in built.values.items():
             self.emit(Change(path, value))
 
@@ -199,13 +201,14 @@ class Observer:
 
     def _show_wanted(self, built: Built | None) -> None:
         if built is None:
-            empty = {"wanted_rig": "", "values": {}, "snapshots": (), "warnings": ()}
+            empty = {"wanted_rig": "", "values": {}, "files": {}, "snapshots": (), "warnings": ()}
             self.update(**empty, params=self._globals)
             return
         self.update(
             wanted_rig=built.plan.rig.name,
             values=dict(built.values),
             params={**self._globals, **built.knobs},
+            files=built.plan.rig.files,
             snapshots=tuple(snapshot.name for snapshot in built.plan.rig.snapshots),
             warnings=built.warnings,
         )

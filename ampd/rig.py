@@ -94,6 +94,13 @@ class Rig:
     midi: tuple[Binding, ...] = ()
     on_load: tuple[bytes, ...] = ()  # one MIDI message each
 
+    @property
+    def files(self) -> dict[str, str]:
+        """What its blocks read, by "amp/model" and "cab/impulse"; "" is the built-in speaker."""
+        models = {f"{each.name}/model": each.model for each in self.blocks if each.model}
+        cabs = [each for each in self.blocks if each.kind == "cab"]
+        return models | {f"{each.name}/impulse": each.impulse for each in cabs}
+
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, one more than MAX_BYTES at most. Raises RigError. Blocks on the disk."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ampd.bank import Bank, Built, Plan, plan_model
 from ampd.command import (
+    ChooseFile,
     EngineCommand,
     Panic,
     SelectRig,
@@ -26,6 +27,7 @@ from ampd.command import (
     Value,
 )
 from ampd.driver import Driver
+from ampd.edit import as_heard, with_file
 from ampd.errors import AmpdError, CommandError, EngineError
 from ampd.library import Library, nearest
 from ampd.observer import GLOBAL_SLOT, SELECT, Observer, Wish
@@ -132,6 +134,8 @@ class Session:
                 return await self._ask_global(
                     path, lambda engine, index: engine.set_global(index, float(value))
                 )
+            case ChooseFile(path, name):
+                return await self._choose_file(path, name)
             case Tap():
                 return await self._ask_global("tempo_bpm", lambda engine, _: engine.tap())
             case Panic():
@@ -145,6 +149,22 @@ class Session:
     async def play_dry(self) -> str:
         """Play the built-in empty rig: what goes in comes out."""
         return await self._play_outside(Plan(Rig(DRY), {}, ()))
+
+    async def find(self, kind: str, text: str) -> list[str]:
+        """The names of "models" or "impulses" that have these letters."""
+        return await self._stock.find(kind, text)
+
+    async def save_rig(self, name: str) -> str:
+        """Keep what plays, as it is turned now, as the file of a new rig; returns its name.
+        Raises AmpdError."""
+        built = self._bank.get(self._observer.wanted_slot)
+        if built is None:
+            raise CommandError("Nothing plays that could be saved.")
+        defaults = {path: knob.default for path, knob in built.knobs.items()}
+        rig = as_heard(built.plan.rig, self.state.values, defaults, name)
+        await self._stock.save(rig)
+        await self.files_changed()
+        return name
 
     async def learn(self, limit_s: float = LEARN_LIMIT_S) -> tuple[int, int, int]:
         """The next controller that moves, and does nothing else: channel 1..16, number, value.
@@ -181,7 +201,7 @@ class Session:
     def value(self, path: str) -> Value:
         """What is asked for at `path` now. Raises CommandError for an unknown path."""
         own = {"rig": self.state.wanted_rig, "jack": self.state.jack.state, "set": self.state.set}
-        for values in (own, self.state.globals, self.state.values):
+        for values in (own, self.state.globals, self.state.values, self.state.files):
             if path in values:
                 return values[path]
         raise CommandError(self._unknown(path))
@@ -244,7 +264,9 @@ class Session:
             return
         try:
             async with self._stock.building:
-                if outdated and path is not None:
+                if outdated and plan.edited:
+                    plan = await self._stock.plan_edited(plan.rig)
+                elif outdated and path is not None:
                     plan = await self._stock.plan(name)
                 await self._stock.build(slot, plan)
             self._bank.errors.pop(name, None)
@@ -309,6 +331,10 @@ class Session:
             await self._stock.build(slot, plan)
         return await self._select_slot(slot, False, asked_frame, keep)
 
+    def _is_outside(self, built: Built) -> bool:
+        """Whether what was built is no rig of the bank as it is on disk."""
+        return built.plan.edited or built.plan.rig.name not in self._bank.programs
+
     # --- sets -----------------------------------------------------------------------------------
 
     async def _select_set(self, name: str) -> str:
@@ -361,6 +387,15 @@ class Session:
             await self._driver.settle()
         raise EngineError(f"{path}: the rig changed while the value was set; send it again.")
 
+    async def _choose_file(self, path: str, name: str) -> str:
+        """The rig with another file, in a slot of its own: the rig as it is on disk stays ready."""
+        built = self._bank.get(self._observer.wanted_slot)
+        if built is None:
+            raise CommandError(self._unknown(path))
+        rig = with_file(built.plan.rig, path, name)
+        await self._play_outside(await self._stock.plan_edited(rig), keep=True)
+        return name
+
     async def _step_snapshot(self, step: int) -> float:
         count = len(self.state.snapshots)
         if count == 0:
@@ -375,7 +410,7 @@ class Session:
         return self.state.globals[path]
 
     def _unknown(self, path: str) -> str:
-        known = ["rig", "set", *self.state.globals, *self.state.values]
+        known = ["rig", "set", *self.state.globals, *self.state.values, *self.state.files]
         rig = self.state.wanted_rig or "that plays"
         return f"{path}: rig {rig} has no such address; {nearest(path, known)}."
 
@@ -460,7 +495,7 @@ class Session:
             await self._open_engine(sample_rate_hz)
         if before.wanted_rig:
             try:
-                if playing is not None and before.wanted_rig not in self._bank.programs:
+                if playing is not None and self._is_outside(playing):
                     await self._play_outside(playing.plan, keep=True)
                 else:
                     await self._select(before.wanted_rig, keep=True)

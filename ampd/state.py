@@ -83,6 +83,7 @@ class State:
     wanted_rig: str = ""  # asked for; the same once the switch is audible
     values: Mapping[str, float] = field(default_factory=dict)  # of the wanted rig, by path
     params: Mapping[str, Knob] = field(default_factory=dict)  # the same paths, and the globals
+    files: Mapping[str, str] = field(default_factory=dict)  # "amp/model", of the wanted rig
     snapshots: tuple[str, ...] = ()  # names, of the wanted rig; snapshot n is [n - 1]
     globals: Mapping[str, bool | float] = field(default_factory=dict)
     set: str = ""  # whose rigs are under the foot; "" = all of the folder

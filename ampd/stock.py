@@ -8,10 +8,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ampd.bank import Bank, Plan, plan_rig
 from ampd.config import MidiConfig
 from ampd.driver import Driver, in_thread
+from ampd.edit import write_new
 from ampd.errors import AmpdError, CommandError, ConfigError
 from ampd.library import Library, nearest
 from ampd.midi import Binding
@@ -20,6 +22,7 @@ from ampd.observer import Observer
 from ampd.profiles import compile as compile_map
 from ampd.rack import Setup, build, to_specs
 from ampd.rehearsal import Levels, levelled
+from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK, RigSet
 
 log = logging.getLogger(__name__)
@@ -123,7 +126,7 @@ class Stock:
         async with self.building:
             slot = self._bank.slot_of(name)
             built = self._bank.get(slot)
-            mine = built is not None and built.plan.rig.name == name
+            mine = built is not None and built.plan.rig.name == name and not built.plan.edited
             if built and mine and not await asyncio.to_thread(built.plan.outdated):
                 return slot, False
             try:
@@ -145,6 +148,23 @@ class Stock:
         return await asyncio.to_thread(
             lambda: plan_rig(self._library, self._library.load_rig(name))
         )
+
+    async def plan_edited(self, rig: Rig) -> Plan:
+        """A rig that was changed while it plays. Raises AmpdError."""
+        plan = await asyncio.to_thread(plan_rig, self._library, rig)
+        return replace(plan, edited=True)
+
+    async def find(self, kind: str, text: str) -> list[str]:
+        """The names of models or cabs that have all these letters, those that begin with them
+        first."""
+        names = self._library.model_names if kind == "models" else self._library.cab_names
+        wanted = text.lower()
+        found = [name for name in await asyncio.to_thread(names) if wanted in name.lower()]
+        return sorted(found, key=lambda name: not name.lower().startswith(wanted))
+
+    async def save(self, rig: Rig) -> Path:
+        """Write a new file of the library. Raises AmpdError, also where there is one already."""
+        return await asyncio.to_thread(write_new, self._library.rigs_path, rig)
 
     async def build(self, slot: int, plan: Plan) -> None:
         """Build the plan into `slot`; `building` is held. Raises RigError."""

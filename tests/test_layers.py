@@ -17,7 +17,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd.cabinet", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
     ("ampd.config", "ampd.rig_chain"),
     ("ampd.rig",),
-    ("ampd.command", "ampd.midi_file", "ampd.sets"),
+    ("ampd.command", "ampd.edit", "ampd.midi_file", "ampd.sets"),
     ("ampd.library", "ampd.state"),
     ("ampd.bank",),
     ("ampd.observer", "ampd.levels", "ampd.rack"),

@@ -13,6 +13,7 @@ from ampd import PROTOCOL, __version__
 from ampd.command import (
     Command,
     EngineCommand,
+    Find,
     Learn,
     Ping,
     Query,
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 256
 MAX_SENDERS = 16  # that wait for the answer to one command
+MAX_ERRANDS = 64
+MAX_FOUND = 200
 MAX_TEXT = 1000
 
 
@@ -82,7 +85,7 @@ class Desk:
         try:
             path, command = _parse(address, arguments)
             match command:
-                case Query() | Learn():
+                case Query() | Learn() | Find():
                     self._ask(path, command, sender)
                 case Ping() | Subscribe() | Unsubscribe():
                     self._serve_listener(command, sender, listener)
@@ -91,13 +94,21 @@ class Desk:
         except AmpdError as error:
             self.refuse(sender, address, str(error))
 
-    def _ask(self, path: str, command: Query | Learn, sender: Peer) -> None:
+    def _ask(self, path: str, command: Query | Learn | Find, sender: Peer) -> None:
         if isinstance(command, Query):
             norm = NORM if path.endswith(NORM) else ""
             self._answer_query(command.path + norm, sender)
-        else:
-            self._errands.add(task := asyncio.create_task(self._learn(sender)))
-            task.add_done_callback(self._errands.discard)
+            return
+        if len(self._errands) >= MAX_ERRANDS:
+            raise CommandError(f"{path}: {MAX_ERRANDS} requests wait already; send slower.")
+        errand = self._learn(sender) if isinstance(command, Learn) else self._find(command, sender)
+        self._errands.add(task := asyncio.create_task(errand))
+        task.add_done_callback(self._errands.discard)
+
+    async def _find(self, command: Find, sender: Peer) -> None:
+        """Answer with names, as many as fit a message."""
+        found = await self._session.find(command.kind, command.text)
+        sender.send(ROOT + command.kind, tuple(found[:MAX_FOUND]))
 
     def _serve_listener(
         self, command: Ping | Subscribe | Unsubscribe, sender: Peer, listener: Peer

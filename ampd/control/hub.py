@@ -336,7 +336,8 @@ class Hub:
                 self._tell(param.address, value)
 
     def _check_tree(self) -> None:
-        paths = frozenset(self._session.state.params)
+        state = self._session.state
+        paths = frozenset((*state.params, *state.files))
         if paths != self._paths:
             self._paths = paths
             for callback in self._tree_callbacks:

@@ -15,7 +15,7 @@ from ampd.command import Value
 
 MAX_DATAGRAM = 65507
 MAX_ADDRESS = 255
-MAX_ARGUMENTS = 16
+MAX_ARGUMENTS = 256
 MAX_LEVELS = 4
 MAX_MESSAGES = 256  # in one bundle
 BUNDLE = b"#bundle\0"

@@ -202,6 +202,8 @@ FIXED: tuple[Param, ...] = (
         "i",
         "a dump of all that the pattern matches, then every change; answers the lease in s",
     ),
+    _call("models", "[s letters]", "s...", "names of the library's models that have the letters"),
+    _call("impulses", "[s letters]", "s...", "names of its cabs that have the letters"),
     _call("unsubscribe", "[i port]", "", "no more changes"),
     _call("ping", "[i port]", "ssi", "/ampd/pong: ampd, version, protocol; renews the lease"),
     _call(
@@ -241,17 +243,27 @@ def from_knob(path: str, knob: Knob) -> Param:
     )
 
 
+def from_file(path: str) -> Param:
+    """The row of a file that a block of the rig that plays reads."""
+    what = "the model that it plays" if path.endswith("/model") else 'the cab, "" the built-in one'
+    return Param(path, "s", "rw", f"{what}; another one is another sound until the rig is selected")
+
+
 def rows(state: State) -> Iterator[Param]:
     """Every address that there is now: the fixed ones, globals, and the knobs of the rig."""
     yield from FIXED
     for path, knob in state.params.items():
         yield from_knob(path, knob)
+    for path in state.files:
+        yield from_file(path)
 
 
 def find(state: State, path: str) -> Param | None:
     """The row of one path, its /norm form included; None where there is none now."""
     if path in BY_PATH:
         return BY_PATH[path]
+    if path in state.files:
+        return from_file(path)
     if path.endswith(NORM):
         base = find(state, path.removesuffix(NORM))
         return norm_of(base) if base is not None and base.is_number else None
@@ -271,6 +283,8 @@ def read(param: Param, state: State, machine: Machine) -> Answer | None:
     if param.read is not None:
         return param.read(state, machine)
     path = param.path.removesuffix(NORM)
+    if path in state.files:
+        return (state.files[path],)
     if path in ("rig", "set"):
         return (state.wanted_rig if path == "rig" else state.set,)
     value = state.globals.get(path, state.values.get(path))

@@ -179,6 +179,7 @@ class QueryServer:
         """Make ready to serve."""
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_get("/page/{name}", self._serve_page)
+        app.router.add_post("/save", self._save)
         app.router.add_get("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -243,6 +244,20 @@ class QueryServer:
         response.charset = "utf-8"
         response.enable_compression()
         return response
+
+    async def _save(self, request: web.Request) -> web.Response:
+        """POST {"name": NAME}: keep what plays as a new rig. From the page alone."""
+        if not _same_origin(request) or request.content_type != "application/json":
+            return _json({"error": "only ampd's own page may save, as JSON"}, 403)
+        try:
+            document = await request.json()
+            name = document["name"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return _json({"error": 'expected {"name": NAME}'}, 400)
+        try:
+            return _json({"name": await self._session.save_rig(str(name))})
+        except AmpdError as error:
+            return _json({"error": str(error)}, 409)
 
     # --- WebSocket ------------------------------------------------------------------------------
 

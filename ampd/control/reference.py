@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ampd.control.params import FIXED, NORM, ROOT, Param, from_knob, with_units
+from ampd.control.params import FIXED, NORM, ROOT, Param, from_file, from_knob, with_units
 from ampd.state import State
 
 BEGIN = "<!-- made from params.py: tests/ampd/test_osc_params.py holds it -->\n"
@@ -18,6 +18,7 @@ def reference(state: State) -> str:
     rig = [param for param in knobs if param.path not in state.globals]
     own = [param for param in rig if "/" not in param.path or param.path.split("/")[0] in OWN]
     blocks = [param for param in rig if param not in own]
+    blocks += [from_file(path) for path in state.files]
     tables = (
         ("Values to set", _values([p for p in FIXED if p.access == "rw"], rack, own)),
         ("Buttons: no argument, or 1; 0, let go, does nothing", _buttons()),

@@ -169,7 +169,8 @@ def test_every_address_refuses_the_wrong_type(board: tuple[Served, Client]) -> N
     for param in rows(served.session.state):
         if param.access == "event":
             continue
-        wrong: float | str = 7.5 if param.path in ("rig", "set") else "words"
+        takes_text = param.types == "s" or param.path in ("models", "impulses")
+        wrong: float | str = 7.5 if takes_text else "words"
         if param.path == "subscribe":
             wrong = "wo rds"
         address, arguments = client.ask(param.address, wrong)

@@ -22,6 +22,7 @@ RIGS = {
     "shots": "program: 2\nchain: [gain: {}]\n"
     "snapshots: [{name: soft, gain/gain_db: -9}, {name: hard, gain/gain_db: 9}]\n",
 }
+RIGS["net"] = "program: 4\nchain: [amp: {model: tiny}]\n"
 RIGS["typo"] = "program: 3\nchain: [gain: {gian_db: 1}]\n"
 HERE = {"rigs": '"rigs"', "models": '"models"', "server_name": '"nobody"'}
 STEP_LIMIT_S = 0.1  # all pages and clients show the same
@@ -41,6 +42,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Dae
     folder = tmp_path_factory.mktemp("remote")
     with Stage(folder, server_name="nobody") as stage:
         write_library(folder, RIGS)
+        tiny = folder / "models" / "tiny" / "tiny.json"
+        (folder / "models" / "other.json").write_text(tiny.read_text())
         yield stage, start(stage)
 
 
@@ -238,6 +241,26 @@ def test_two_pages_and_a_controller_show_the_same(osc: Osc, open_page: Opener) -
         assert took < STEP_LIMIT_S + SLACK_S
     ActionChains(phone.driver).double_click(phone.find(GAIN)).perform()
     tablet.until(lambda: tablet.text(f"{GAIN} output") == "0.0 dB", "the tablet follows the phone")
+
+
+def test_model_is_chosen_by_a_few_letters_and_kept_as_a_rig(
+    world: tuple[Stage, Daemon], osc: Osc, open_page: Opener
+) -> None:
+    osc.ask("/ampd/rig", "net")
+    page = open_page("#edit")
+    file = ".file[data-path='amp/model']"
+    page.until(lambda: page.text(file) == "tiny", "the model is shown")
+    page.find(file).click()
+    page.until(lambda: page.text("#picker-list b") == "other", "models are listed")
+    page.find("#picker-search").send_keys("oth", Keys.ENTER)
+    page.until(lambda: page.text(file) == "other", "the other model is shown")
+    assert value(osc, "amp/model") == "other"
+    page.find(".save").click()
+    page.find("#picker-search").send_keys("my net", Keys.ENTER)
+    page.until(lambda: "my-net" in page.text("#said"), "it is said where it went")
+    page.until(lambda: value(osc, "rig") == "my-net", "the new rig plays")
+    kept = (world[0].directory / "rigs" / "my-net.yaml").read_text()
+    assert "model: other" in kept
 
 
 def test_health_tells_that_jack_is_not_there(osc: Osc, open_page: Opener) -> None:

@@ -1,7 +1,7 @@
 // Puts the views together.
 
 import { write } from "./dom.js";
-import { Edit } from "./edit.js";
+import { Edit, saver } from "./edit.js";
 import { Health } from "./health.js";
 import { Rack } from "./rack.js";
 import { Stage } from "./stage.js";
@@ -12,7 +12,7 @@ const at = (id) => document.getElementById(id);
 
 const rack = new Rack();
 const stage = new Stage(at("stage"), rack);
-new Edit(at("edit"), rack, []);
+new Edit(at("edit"), rack, [saver(rack, say)]);
 new Health(at("health"), rack);
 
 function show(view) {
@@ -44,13 +44,15 @@ rack.addEventListener("value", () => {
   write(at("jack"), jack === "running" ? "" : `JACK ${jack}`);
 });
 
-let saidTimer = 0;
-rack.addEventListener("refused", (event) => {
-  write(at("said"), event.detail.text);
+/** Say a sentence for a while. */
+function say(text, good) {
+  write(at("said"), text);
+  at("said").classList.toggle("good", good);
   at("said").hidden = false;
-  clearTimeout(saidTimer);
-  saidTimer = setTimeout(() => (at("said").hidden = true), SAID_MS);
-});
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => (at("said").hidden = true), SAID_MS);
+}
+rack.addEventListener("refused", (event) => say(event.detail.text, false));
 
 const wanted = location.hash.slice(1);
 show(VIEWS.includes(wanted) ? wanted : "stage");

@@ -1,13 +1,15 @@
 // The view for making sounds: the chain as blocks, every param with its unit.
 
-import { button, el, write } from "./dom.js";
+import { button, el, pick, write } from "./dom.js";
 import { fromNorm, shown, toNorm } from "./rack.js";
 
 const FINE = 0.1; // of the speed, with the finger away from the row or Shift held
 const FINE_PX = 70;
 const SLOP_PX = 6;
 const DOUBLE_TAP_MS = 350;
+const BUILT_IN = "built-in speaker";
 const ENDS = { input: "In", output: "Out" };
+const FILES = { model: "models", impulse: "impulses" };
 const WORDS = { db: "gain", hz: "freq", ms: "time", s: "time", q: "Q", bpm: "beat" };
 
 export class Edit {
@@ -32,7 +34,7 @@ export class Edit {
 
   #build() {
     const { params, blocks } = this.#rack;
-    const shape = [...params.keys()].join("\n");
+    const shape = [...params.keys(), ...this.#rack.files].join("\n");
     if (shape !== this.#drawn) {
       this.#drawn = shape;
       this.#compare.reset();
@@ -58,7 +60,13 @@ export class Edit {
         rows.append(this.#row(path).root);
       }
     }
-    head.append(el("span", { className: "files", "data-block": name }));
+    for (const [key, kind] of Object.entries(FILES)) {
+      const path = `${name}/${key}`;
+      if (!this.#rack.files.has(path)) continue;
+      const file = new File(this.#rack, path, kind);
+      this.#rows.set(path, file);
+      head.append(file.root);
+    }
     node.append(rows);
     return node;
   }
@@ -262,6 +270,54 @@ class Lamp extends Row {
     this.root.setAttribute("aria-pressed", String(!off));
     this.#block.classList.toggle("off", off);
   }
+}
+
+/** The model of an amp or the impulse of a cab: chosen by a few letters of its name. */
+class File extends Row {
+  root;
+  #rack;
+  #path;
+
+  constructor(rack, path, kind) {
+    super();
+    this.#rack = rack;
+    this.#path = path;
+    const find = async (text) => {
+      const names = await rack.ask(kind, [text]);
+      const own = kind === "impulses" && !text ? [{ name: "", label: BUILT_IN }] : [];
+      return [...own, ...names.map((name) => ({ name, here: name === rack.values.get(path) }))];
+    };
+    this.root = button("file", "", () =>
+      pick(kind === "models" ? "Models" : "Cabs", find, (name) => rack.send(path, [name])),
+    );
+    this.root.setAttribute("aria-haspopup", "dialog");
+    this.root.setAttribute("data-path", path);
+  }
+
+  draw() {
+    write(this.root, this.#rack.values.get(this.#path) || BUILT_IN);
+  }
+}
+
+/** A button that keeps what plays as a new rig. */
+export function saver(rack, say) {
+  const save = async (name) => {
+    const answer = await fetch("/save", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ name }),
+    });
+    const said = await answer.json();
+    say(said.error ?? `saved as ${said.name}`, answer.ok);
+    if (answer.ok) rack.send("rig", [said.name]);
+  };
+  const entries = (text) => {
+    const name = text.trim().replaceAll(/[^A-Za-z0-9._-]+/g, "-");
+    return name ? [{ name, label: name, note: "save as this" }] : [];
+  };
+  const node = button("save", "Save as rig", () => pick("Save as rig", entries, save));
+  node.setAttribute("aria-haspopup", "dialog");
+  return node;
 }
 
 /** Two settings of the rig that plays, to and fro; this page alone keeps the other one. */

@@ -17,6 +17,7 @@ export class Rack extends EventTarget {
   values = new Map();
   lists = new Map();
   params = new Map();
+  files = new Set(); // paths of what blocks read
   blocks = []; // [name, [path...]] in the order of the signal
   connected = false;
 
@@ -25,6 +26,7 @@ export class Rack extends EventTarget {
   #pinger = 0;
   #asked = new Map();
   #flushing = false;
+  #answers = new Map();
 
   connect() {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`);
@@ -55,6 +57,14 @@ export class Rack extends EventTarget {
     if (this.#socket?.readyState === WebSocket.OPEN) {
       this.#socket.send(encode(ROOT + path, values));
     }
+  }
+
+  /** Send, and wait for what comes back at the same path. */
+  ask(path, values) {
+    return new Promise((answer) => {
+      this.#answers.set(path, answer);
+      this.send(path, values);
+    });
   }
 
   async #begin(socket) {
@@ -94,7 +104,10 @@ export class Rack extends EventTarget {
     }
     const { address, values } = decode(data);
     const path = address.slice(ROOT.length);
-    if (path === "error") {
+    if (this.#answers.has(path)) {
+      this.#answers.get(path)(values);
+      this.#answers.delete(path);
+    } else if (path === "error") {
       this.#tell("refused", { address: values[0], text: values[1] });
     } else if (path.startsWith("event/") || path === "tuner/pitch") {
       this.#tell(path, values);
@@ -114,6 +127,7 @@ export class Rack extends EventTarget {
       const root = await answer.json();
       this.params.clear();
       this.blocks = [];
+      this.files.clear();
       for (const [name, node] of Object.entries(root.CONTENTS)) this.#readNode(name, node);
       this.#tell("tree");
     } catch {
@@ -140,6 +154,7 @@ export class Rack extends EventTarget {
         });
         if (child !== null) paths.push(path);
       }
+      if (inner.TYPE === "s" && inner.ACCESS === 3 && child !== null) this.files.add(path);
       if (inner.VALUE === undefined) continue;
       // What the socket told is newer.
       const [held, value] = LISTS.includes(path) ? [this.lists, inner.VALUE] : [this.values, inner.VALUE[0]];
