@@ -58,7 +58,9 @@ class Page:
         return found
 
     def text(self, css: str) -> str:
-        return str(self.find(css).get_attribute("textContent"))
+        """What stands in the first such element; "" where there is none yet."""
+        script = "return document.querySelector(arguments[0])?.textContent ?? ''"
+        return str(self.driver.execute_script(script, css))
 
     def attribute(self, css: str, name: str) -> str:
         return str(self.find(css).get_attribute(name))

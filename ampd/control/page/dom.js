@@ -58,16 +58,18 @@ export function pick(title, find, onchoose) {
   };
   document.getElementById("picker-title").textContent = title;
   search.value = "";
-  search.oninput = refresh;
-  search.onkeydown = (event) => {
+  let shown = null;
+  search.oninput = () => (shown = refresh());
+  search.onkeydown = async (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
+    await shown; // a fast hand means what it typed, not what is still shown
     list.querySelector("button")?.click();
   };
   picker.onclick = (event) => {
     if (event.target === picker) picker.close();
   };
-  refresh();
+  shown = refresh();
   picker.showModal();
   search.focus({ preventScroll: true });
 }

@@ -10,6 +10,7 @@ const LISTS = ["rigs", "sets", "snapshots"];
 const LEASE_S = 30;
 const PING_MS = 2000;
 const SILENCE_MS = 5000;
+const ANSWER_MS = 2000;
 const RETRY_MS = 400;
 
 /** What the daemon holds: values by path (their first argument), lists by path, params by path. */
@@ -27,6 +28,7 @@ export class Rack extends EventTarget {
   #asked = new Map();
   #flushing = false;
   #answers = new Map();
+  #asking = Promise.resolve();
 
   connect() {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`);
@@ -59,12 +61,16 @@ export class Rack extends EventTarget {
     }
   }
 
-  /** Send, and wait for what comes back at the same path. */
+  /** Send, and wait for what comes back at the same path; nothing after a while. One at a time. */
   ask(path, values) {
-    return new Promise((answer) => {
-      this.#answers.set(path, answer);
-      this.send(path, values);
-    });
+    const once = () =>
+      new Promise((answer) => {
+        this.#answers.set(path, answer);
+        setTimeout(answer, ANSWER_MS, []);
+        this.send(path, values);
+      });
+    this.#asking = this.#asking.then(once);
+    return this.#asking;
   }
 
   async #begin(socket) {
