@@ -16,6 +16,7 @@ ARGS ?=
 # The one list of system packages. libjack itself is opened at run time, whoever provides it.
 APT_PACKAGES := g++ cmake ninja-build python3-venv python3-dev nlohmann-json3-dev doctest-dev \
 	libjack-jackd2-dev jackd2 liblo-tools
+BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 RTSAN_PACKAGES := clang-22 libclang-rt-22-dev llvm-22
 ARM_PACKAGES := g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
@@ -41,6 +42,7 @@ run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input syst
 	@exec $(BIN)/ampd run $(ARGS)
 
 test: check build/tests/.built  ## everything; says what it skipped and why
+	$(call install_packages,$(BROWSER_PACKAGES))
 	ctest --test-dir build/tests --output-on-failure --timeout 300
 	$(BIN)/python -m pytest $(ARGS)
 
