@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -450,3 +451,44 @@ def test_learn_waits_for_a_controller_while_others_are_served(served: Served) ->
 
 def test_ask_of_a_button_waits_for_what_it_moves(served: Served) -> None:
     assert ask("127.0.0.1", served.port, "rig/next", answer_path="rig") == ["drive"]
+
+
+def test_datagrams_that_wait_together_are_all_done_in_order(served: Served) -> None:
+    """A loop that was busy finds them all at once: of values the last counts, of buttons each."""
+    with served.client() as client:
+        held = threading.Event()
+        served.loop.call_soon_threadsafe(held.wait, LIMIT_S)
+        for step in range(100):
+            client.send("/ampd/mix", step / 128)
+        client.send("/ampd/mix", float("nan"))  # is refused, and the one before it counts
+        for _ in range(4):
+            client.send("/ampd/rig/next", 1.0)  # clean -> drive -> loud -> clean -> drive
+        client.send("/ampd/rig", "loud")
+        client.send("/ampd/output/gain_db", -3.0)
+        client.send("/ampd/mix", 0.25)
+        client.send("/ampd/input/gain_db", 1.0)
+        client.send("/ampd/mix", 0.75)
+        held.set()
+        mixes: list[float] = []
+        address = ""
+        while address != "/ampd/input/gain_db":  # it waits behind the mix that was replaced
+            address, arguments = client.receive()
+            if address == "/ampd/mix":
+                mixes += arguments
+            elif address == "/ampd/error":
+                assert "nan" in arguments[1]
+    assert mixes == [99 / 128, 0.75]
+    state = served.session.state
+    assert (state.wanted_rig, state.values["output/gain_db"]) == ("loud", -3.0)
+    assert state.values["input/gain_db"] == 1.0
+
+
+def test_every_press_of_a_button_counts(served: Served) -> None:
+    with served.client() as client:
+        held = threading.Event()
+        served.loop.call_soon_threadsafe(held.wait, LIMIT_S)
+        for _ in range(4):
+            client.send("/ampd/rig/next", 1.0)
+        held.set()
+        heard = [client.until("/ampd/rig")[0] for _ in range(4)]
+    assert heard == ["drive", "loud", "clean", "drive"]
