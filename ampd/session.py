@@ -154,6 +154,11 @@ class Session:
         """The names of "models" or "impulses" that have these letters."""
         return await self._stock.find(kind, text)
 
+    async def store(self, file_name: str, data: bytes) -> str:
+        """Examine a model or cab and put it into the library; returns its name there. Raises
+        AmpdError."""
+        return await self._stock.store(file_name, data)
+
     async def save_rig(self, name: str) -> str:
         """Keep what plays, as it is turned now, as the file of a new rig; returns its name.
         Raises AmpdError."""

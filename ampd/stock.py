@@ -24,6 +24,7 @@ from ampd.rack import Setup, build, to_specs
 from ampd.rehearsal import Levels, levelled
 from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK, RigSet
+from ampd.upload import store
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,10 @@ class Stock:
     async def save(self, rig: Rig) -> Path:
         """Write a new file of the library. Raises AmpdError, also where there is one already."""
         return await asyncio.to_thread(write_new, self._library.rigs_path, rig)
+
+    async def store(self, file_name: str, data: bytes) -> str:
+        """Put a model or a cab into the library. Raises AmpdError."""
+        return await asyncio.to_thread(store, self._library, file_name, data)
 
     async def build(self, slot: int, plan: Plan) -> None:
         """Build the plan into `slot`; `building` is held. Raises RigError."""

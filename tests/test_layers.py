@@ -21,7 +21,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd.library", "ampd.state"),
     ("ampd.bank",),
     ("ampd.observer", "ampd.levels", "ampd.rack"),
-    ("ampd.driver", "ampd.rehearsal"),
+    ("ampd.driver", "ampd.rehearsal", "ampd.upload"),
     ("ampd.stock",),
     ("ampd.session",),
     ("ampd.supervisor", "ampd.control", "ampd.offline", "ampd.passport", "ampd.watcher"),

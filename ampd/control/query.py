@@ -26,10 +26,12 @@ from ampd.control.packet import MAX_DATAGRAM, encode
 from ampd.control.params import ROOT, Answer, Param, norm_of, read, rows
 from ampd.errors import AmpdError
 from ampd.session import Session
+from ampd.upload import MAX_BYTES as MAX_UPLOAD
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 64 * 1024
+UPLOAD_TYPE = "application/octet-stream"
 MAX_UNSENT = 2000  # messages to one WebSocket that does not read
 PING_PERIOD_S = 10.0
 ACCESS = {"r": 1, "w": 2, "rw": 3, "event": 1, "call": 2}
@@ -174,12 +176,14 @@ class QueryServer:
         self._sockets: set[WsPeer] = set()
         self._runner: web.AppRunner | None = None
         self._page = _page_files()
+        self._uploading = asyncio.Lock()  # one file in memory at a time
 
     async def setup(self) -> None:
         """Make ready to serve."""
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=MAX_UPLOAD)
         app.router.add_get("/page/{name}", self._serve_page)
         app.router.add_post("/save", self._save)
+        app.router.add_post("/upload/{name}", self._upload)
         app.router.add_get("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -249,6 +253,8 @@ class QueryServer:
         """POST {"name": NAME}: keep what plays as a new rig. From the page alone."""
         if not _same_origin(request) or request.content_type != "application/json":
             return _json({"error": "only ampd's own page may save, as JSON"}, 403)
+        if (request.content_length or 0) > MAX_BODY:
+            return _json({"error": f"expected at most {MAX_BODY} bytes"}, 413)
         try:
             document = await request.json()
             name = document["name"]
@@ -258,6 +264,22 @@ class QueryServer:
             return _json({"name": await self._session.save_rig(str(name))})
         except AmpdError as error:
             return _json({"error": str(error)}, 409)
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """POST the bytes of a model or cab. From the page alone, and from this machine alone."""
+        if not _same_origin(request) or request.content_type != UPLOAD_TYPE:
+            return _json({"error": "only ampd's own page may upload"}, 403)
+        if not _is_local(request):
+            return _json({"error": "files are taken from the machine itself alone"}, 403)
+        if self._uploading.locked():
+            return _json({"error": "another file is on its way; send it again"}, 409)
+        async with self._uploading:
+            data = await request.read()
+            try:
+                name = await self._session.store(request.match_info["name"], data)
+            except AmpdError as error:
+                return _json({"error": str(error)}, 409)
+            return _json({"name": name})
 
     # --- WebSocket ------------------------------------------------------------------------------
 
@@ -313,6 +335,13 @@ def _page_files() -> Mapping[str, bytes]:
 
 def _json(document: object, status: int = 200) -> web.Response:
     return web.json_response(document, status=status, headers={"Cache-Control": "no-cache"})
+
+
+def _is_local(request: web.Request) -> bool:
+    try:
+        return ipaddress.ip_address(request.remote or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _same_origin(request: web.Request) -> bool:

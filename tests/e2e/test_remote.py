@@ -263,6 +263,21 @@ def test_model_is_chosen_by_a_few_letters_and_kept_as_a_rig(
     assert "model: other" in kept
 
 
+def test_file_is_brought_by_the_page(
+    world: tuple[Stage, Daemon], osc: Osc, open_page: Opener
+) -> None:
+    folder = world[0].directory
+    good, bad = folder / "brought.json", folder / "spoilt.json"
+    good.write_text((folder / "models" / "tiny" / "tiny.json").read_text())
+    bad.write_text("{}")
+    page = open_page("#edit")
+    page.find("input[type=file]").send_keys(str(bad))
+    page.until(lambda: "spoilt.json" in page.text("#said"), "it is refused")
+    page.find("input[type=file]").send_keys(str(good))
+    page.until(lambda: page.text("#said") == "brought is in the library", "it is taken")
+    assert osc.ask("/ampd/models", "brou").values == ("brought",)
+
+
 def test_health_tells_that_jack_is_not_there(osc: Osc, open_page: Opener) -> None:
     page = open_page("#health")
     page.until(lambda: page.text(".card b") in ("waiting", "lost"), "JACK is said to be missing")

@@ -1,7 +1,7 @@
 // Puts the views together.
 
 import { write } from "./dom.js";
-import { Edit, saver } from "./edit.js";
+import { Edit, saver, uploader } from "./edit.js";
 import { Health } from "./health.js";
 import { Rack } from "./rack.js";
 import { Stage } from "./stage.js";
@@ -12,7 +12,7 @@ const at = (id) => document.getElementById(id);
 
 const rack = new Rack();
 const stage = new Stage(at("stage"), rack);
-new Edit(at("edit"), rack, [saver(rack, say)]);
+new Edit(at("edit"), rack, [uploader(say), saver(rack, say)]);
 new Health(at("health"), rack);
 
 function show(view) {

@@ -320,6 +320,33 @@ export function saver(rack, say) {
   return node;
 }
 
+/** A button that brings a model or an impulse response into the library. */
+export function uploader(say) {
+  const choose = el("input", { type: "file", hidden: true, accept: ".nam,.json,.aidax,.wav,.flac,.aif,.aiff" });
+  choose.addEventListener("change", async () => {
+    const [file] = choose.files;
+    choose.value = "";
+    if (!file) return;
+    say(`${file.name} is examined \u2026`, true);
+    const name = file.name.replaceAll(/[^A-Za-z0-9._-]+/g, "-");
+    try {
+      const answer = await fetch(`/upload/${encodeURIComponent(name)}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/octet-stream" },
+        body: file,
+      });
+      const said = await answer.json();
+      say(said.error ?? `${said.name} is in the library`, answer.ok);
+    } catch {
+      say(`${file.name} did not get through; is it larger than 32 MB?`, false);
+    }
+  });
+  const node = button("upload", "Add file", () => choose.click());
+  node.title = "a model (.nam, .json, .aidax) or an impulse response (.wav, .flac, .aif)";
+  const both = el("span", {}, node, choose);
+  return both;
+}
+
 /** Two settings of the rig that plays, to and fro; this page alone keeps the other one. */
 class Compare {
   root = el("div", { className: "compare", role: "group", "aria-label": "Compare two settings" });
