@@ -89,22 +89,35 @@ def _place(root: Node, param: Param, value: Answer | None, choices: tuple[str, .
         contents = node.setdefault("CONTENTS", {})
         node = contents.setdefault(name, {"FULL_PATH": path, "ACCESS": 0})
     node |= {"ACCESS": ACCESS[param.access], "DESCRIPTION": param.text}
-    texts = len(value) if param.types == "s..." and value is not None else 1
-    node["TYPE"] = "s" * texts if param.types == "s..." else param.types or "N"
+    node["TYPE"] = _types(param, value)
     if param.access in ("rw", "r") and value is not None and param.path != "status":
         node["VALUE"] = list(value)
-    if param.minimum is not None and param.maximum is not None:
-        range_: dict[str, Any] = {"MIN": param.minimum, "MAX": param.maximum}
-        if param.taper == "toggle":
-            range_ = {"VALS": [False, True] if param.types == "T" else [0, 1]}
-        node |= {"RANGE": [range_], "CLIPMODE": ["both"], "TAPER": param.taper}
-        if param.default is not None:
-            is_truth = param.types == "T"
-            node["DEFAULT_VALUE"] = [bool(param.default) if is_truth else param.default]
+    if param.is_number:
+        node |= _number_attributes(param)
     elif choices:
         node["RANGE"] = [{"VALS": list(choices)}]
     if param.unit:
         node["UNIT"] = [param.unit]
+
+
+def _types(param: Param, value: Answer | None) -> str:
+    if param.types == "s...":
+        return "s" * (len(value) if value is not None else 1)
+    return param.types or "N"
+
+
+def _number_attributes(param: Param) -> Node:
+    is_truth = param.types == "T"
+    range_: Node = {"MIN": param.minimum, "MAX": param.maximum}
+    if param.taper == "toggle":
+        range_ = {"VALS": [False, True] if is_truth else [0, 1]}
+    default = bool(param.default) if is_truth else param.default
+    return {
+        "RANGE": [range_],
+        "CLIPMODE": ["both"],
+        "TAPER": param.taper,
+        "DEFAULT_VALUE": [default],
+    }
 
 
 def find_node(root: Node, path: str) -> Node | None:

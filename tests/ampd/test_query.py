@@ -40,7 +40,7 @@ def over_socket(served: Served, story: Story, **headers: str) -> None:
     async def tell() -> None:
         url = f"ws://127.0.0.1:{served.port}/"
         async with (
-            asyncio.timeout(LIMIT_S),
+            asyncio.timeout(4 * LIMIT_S),
             aiohttp.ClientSession() as client,
             client.ws_connect(url, headers=headers) as socket,
         ):
@@ -171,6 +171,31 @@ def test_binary_frames_are_osc(served: Served) -> None:
         await socket.send_bytes(b"garbage")
         await socket.send_bytes(encode("/ampd/nosuch/x", [1.0]))
         assert (await until(socket, "/ampd/error"))[0] == "/ampd/nosuch/x"
+
+    over_socket(served, story)
+
+
+def test_every_number_is_set_and_told_over_the_socket(served: Served) -> None:
+    (served.library.rigs_path / "board.yaml").write_text(BOARD)
+    with served.client() as client:
+        client.ask("/ampd/rig", "board")
+    params = [param for param in rows(served.session.state) if param.is_number]
+    assert len(params) > 20
+
+    async def story(socket: aiohttp.ClientWebSocketResponse) -> None:
+        for param in params:
+            await socket.send_json({"COMMAND": "LISTEN", "DATA": param.address})
+        with served.client() as other:
+            for param in params:
+                if param.path == "tuner":
+                    continue  # silences, and is told itself in the stage's tests
+                value = param.from_norm(0.5)
+                other.ask(param.address, value)
+                assert await until(socket, param.address) == [pytest.approx(value, rel=1e-5)]
+                await socket.send_bytes(encode(param.address, [param.minimum or 0.0]))
+                # It listens to the address, so what it set itself comes when it rests.
+                told = await until(socket, param.address)
+                assert told == [pytest.approx(param.minimum, rel=1e-5)]
 
     over_socket(served, story)
 
