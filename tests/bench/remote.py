@@ -1,6 +1,6 @@
 """The remote's own figures, each as one JSON line; no JACK, and no sound card.
 
-    python -m tests.bench.remote [echo] [flood] [page]
+    python -m tests.bench.remote [echo] [flood] [page] [step]
 
 echo   OSC command to its answer at the same client, over `--rounds`, idle and with a page, 25 Hz of
        tuner and four subscribers on
@@ -8,11 +8,14 @@ flood  valid messages for `--seconds` at `--rate`, with hostile packets between 
        live, and how long after the last message is the last value in force
 page   chromium here: touch to the accepted value shown, bytes and ms of a first visit, CPU time
        of the daemon with the page and the tuner on
+step   two pages and an OSC client turn the same knobs at random for `--seconds`: how long after the
+       last change do all show the same
 """
 
 import argparse
 import json
 import os
+import random
 import socket
 import sys
 import tempfile
@@ -182,9 +185,54 @@ def measure_page(options: argparse.Namespace) -> None:
     say(bench="control_cpu", share_of_a_core=round(share, 4), limit=0.05, with_="page, tuner 20 Hz")
 
 
+TURN = """
+const keys = ['ArrowRight', 'ArrowLeft', 'PageUp', 'PageDown', 'Home', 'Delete'];
+window.turning = setInterval(() => {
+  const faders = document.querySelectorAll('.fader');
+  const fader = faders[Math.floor(Math.random() * faders.length)];
+  const key = keys[Math.floor(Math.random() * keys.length)];
+  fader.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+}, 50);
+"""
+SHOWN = """
+return Object.fromEntries([...document.querySelectorAll('.fader')].map(
+  (n) => [n.dataset.path, Number(n.getAttribute('aria-valuenow'))]))
+"""
+
+
+def measure_step(options: argparse.Namespace) -> None:
+    from tests.e2e.browser import TABLET, Page  # noqa: PLC0415 (selenium)
+
+    with daemon() as running, running.osc() as osc, ExitStack() as stack:
+        osc.ask("/ampd/rig", "lead")
+        pages = [Page(running.port), Page(running.port, TABLET)]
+        for page in pages:
+            stack.callback(page.close)
+            page.open("#edit")
+            page.run(TURN)
+        paths = list(pages[0].run(SHOWN))
+        chance = random.Random(1)
+        deadline, turns = time.monotonic() + options.seconds, 0
+        while time.monotonic() < deadline:
+            osc.ask(f"/ampd/{chance.choice(paths)}/norm", chance.random())
+            turns += 1
+            time.sleep(0.02)
+        for page in pages:
+            page.run("clearInterval(window.turning)")
+        last = time.monotonic()
+        while True:
+            shown = [page.run(SHOWN) for page in pages]
+            held = {path: osc.ask(f"/ampd/{path}").values[0] for path in paths}
+            same = all(held[p] == each[p] for each in shown for p in paths)
+            took_ms = 1000.0 * (time.monotonic() - last)
+            if same or took_ms > 5000:
+                break
+    say(bench="in_step", knobs=len(paths), osc_turns=turns, same=same, ms=round(took_ms), limit=100)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("what", nargs="*", default=["echo", "flood", "page"])
+    parser.add_argument("what", nargs="*", default=["echo", "flood", "page", "step"])
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rate", type=int, default=20_000)
@@ -193,6 +241,7 @@ def main() -> None:
         "echo": measure_echo,
         "flood": measure_flood,
         "page": measure_page,
+        "step": measure_step,
     }
     for name in options.what:
         measures[name](options)
