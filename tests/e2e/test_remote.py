@@ -22,6 +22,8 @@ RIGS = {
     "shots": "program: 2\nchain: [gain: {}]\n"
     "snapshots: [{name: soft, gain/gain_db: -9}, {name: hard, gain/gain_db: 9}]\n",
 }
+LONG = "ambient-shimmer-of-the-north"
+RIGS[LONG] = "program: 5\nchain: [gain: {}]\nsnapshots: [{name: a}, {name: b}]\n"
 RIGS["net"] = "program: 4\nchain: [amp: {model: tiny}]\n"
 RIGS["typo"] = "program: 3\nchain: [gain: {gian_db: 1}]\n"
 HERE = {"rigs": '"rigs"', "models": '"models"', "server_name": '"nobody"'}
@@ -118,6 +120,22 @@ def test_name_is_as_large_as_the_display(osc: Osc, open_page: Opener) -> None:
         "return [h.getBoundingClientRect().width, h.parentElement.clientWidth]"
     )
     assert 0.6 * room < width <= room
+
+
+def test_long_name_is_all_there(osc: Osc, open_page: Opener) -> None:
+    osc.ask("/ampd/rig", LONG)
+    page = open_page()
+    page.until(lambda: page.text("#stage h1") == LONG, "the long name is shown")
+    page.until(lambda: page.text(".snapshot"), "its snapshots take their room")
+    time.sleep(0.2)
+    inside, size = page.run(
+        "const h = document.querySelector('#stage h1'), p = h.parentElement;"
+        "const [a, b] = [h.getBoundingClientRect(), p.getBoundingClientRect()];"
+        "return [a.left >= b.left && a.right <= b.right && a.bottom <= b.bottom"
+        " && h.scrollWidth <= h.clientWidth + 1, parseFloat(getComputedStyle(h).fontSize)]"
+    )
+    assert inside
+    assert size >= 40
 
 
 def test_switches_show_what_was_accepted(osc: Osc, open_page: Opener) -> None:

@@ -21,7 +21,6 @@ function show(view) {
     node.setAttribute("aria-pressed", String(node.dataset.view === view));
   }
   history.replaceState(null, "", view === "stage" ? "/" : `#${view}`);
-  dispatchEvent(new Event("resize"));
 }
 
 for (const node of document.querySelectorAll("nav button")) {

@@ -23,14 +23,21 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Let a word be as large as its line: between these sizes in px. */
+/** Let a name be as large as its place: in one line, or in several where that would be small. */
 export function fit(node, least, most) {
-  const box = getComputedStyle(node.parentElement);
-  const room = node.parentElement.clientWidth - parseFloat(box.paddingLeft) - parseFloat(box.paddingRight);
-  if (room <= 0) return; // not shown
-  node.style.fontSize = `${most}px`;
-  const width = node.scrollWidth;
-  if (width > room) node.style.fontSize = `${Math.max(least, Math.floor((most * room) / width))}px`;
+  const place = node.parentElement;
+  const box = getComputedStyle(place);
+  const wide = place.clientWidth - parseFloat(box.paddingLeft) - parseFloat(box.paddingRight);
+  const high = place.clientHeight - parseFloat(box.paddingTop) - parseFloat(box.paddingBottom) - 24;
+  if (wide <= 0) return; // not shown
+  for (const lines of ["nowrap", "normal"]) {
+    node.style.whiteSpace = lines;
+    const smallest = lines === "nowrap" ? Math.max(least, most / 2.2) : least;
+    for (let size = most; size >= smallest; size -= 2) {
+      node.style.fontSize = `${size}px`;
+      if (node.scrollWidth <= wide && node.scrollHeight <= high) return;
+    }
+  }
 }
 
 const picker = document.getElementById("picker");

@@ -52,7 +52,7 @@ export class Stage {
     for (const type of ["value", "tree", "connection"]) rack.addEventListener(type, () => this.#queue());
     rack.addEventListener("tuner/pitch", (event) => this.#tuner.hear(...event.detail));
     rack.addEventListener("event/fault", (event) => write(this.#next, event.detail[1]));
-    addEventListener("resize", () => fit(this.#name, 34, 132));
+    new ResizeObserver(() => fit(this.#name, 28, 132)).observe(title);
   }
 
   chooseRig() {
@@ -101,7 +101,7 @@ export class Stage {
     if (this.#name.textContent !== rig) {
       write(this.#name, rig);
       write(this.#next, "");
-      fit(this.#name, 34, 132);
+      fit(this.#name, 28, 132);
     }
     const place = (lists.get("rigs") ?? []).indexOf(rig);
     write(this.#number, place < 0 ? "" : `${place + 1} / ${lists.get("rigs").length}`);
