@@ -88,8 +88,8 @@ async def _serve(
     session: Session, control: ControlServer, config: Config, stopping: asyncio.Event
 ) -> None:
     rig = session.state.wanted_rig
-    where = "every address, port" if config.control.lan else f"{config.osc.host}, port"
-    log.info("ampd listens at %s %d and plays rig %s", where, control.port, rig)
+    host = ALL_ADDRESSES if config.control.lan else config.osc.host
+    log.info("ampd listens at %s:%d and plays rig %s", host, control.port, rig)
     await stopping.wait()
     log.info("stopping")
 
