@@ -5,7 +5,6 @@ compiled engine nor libjack.
 """
 
 import argparse
-import asyncio
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from ampd.errors import AmpdError, CommandError, EngineError, LibraryError, Unre
 from ampd.help import BENCH, CHECK, EXAMPLES, LEARN
 from ampd.learn_verb import add_options, learn_controller
 from ampd.library import Library
+from ampd.library_verbs import add_library
 from ampd.live_verbs import add_live
 from ampd.page_verb import add_page
 from ampd.rig_verbs import add_rig
@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_set(verbs, _verb, _port)
     add_live(verbs, _verb, _port)
     add_page(verbs, _verb, _port)
+    add_library(verbs, _verb, _port)
     _add_offline(verbs)
     return parser
 
@@ -205,6 +206,9 @@ def _bounded(text: str, low: int, high: int) -> int:
 
 def run_daemon(options: argparse.Namespace) -> int:
     """ampd run"""
+    # A third of the time that every other verb takes to start.
+    import asyncio  # noqa: PLC0415
+
     from ampd.daemon import Start, run  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="ampd: %(message)s", stream=sys.stderr)

@@ -6,6 +6,8 @@ Who runs where:
     "asyncio_N"    workers of asyncio.to_thread: rig files, building of chains, the tuner's look at
                    the guitar; one engine call at a time (Driver's lock), GIL released in it
     watchfiles     its own thread: waits for files that change
+    "finder"       only where the index cannot be written: reads the library, at the lowest
+                   priority; otherwise a process of its own does (scan.py)
     "jack"         Supervisor: the JackHost and every libjack call
     warm           the engine's own: feeds a new chain what was played last; no Python
     audio          libjack's own: Engine::process; no Python
@@ -22,6 +24,7 @@ from ampd.config import Config
 from ampd.control.announce import ALL_ADDRESSES, Announcer
 from ampd.control.server import ControlServer
 from ampd.errors import AmpdError
+from ampd.finder import Finder
 from ampd.library import Library
 from ampd.passports import Store
 from ampd.rehearsal import Levels
@@ -53,10 +56,10 @@ async def run(config: Config, start: Start) -> bool:
         loop.add_signal_handler(number, stopping.set)
     paths = config.paths
     levels = Levels(config.output_level, config.input_dbu, Store(paths.cache))
-    session = Session(
-        Library(paths.rigs, paths.models, paths.cabs),
-        Settings(config.memory_mb, config.midi, levels),
-    )
+    library = Library(paths.rigs, paths.models, paths.cabs)
+    finder = Finder(library, paths.cache)
+    settings = Settings(config.memory_mb, config.midi, levels)
+    session = Session(library, settings, finder=finder)
     control = ControlServer(session)
     announcer = Announcer()
     supervisor = Supervisor(session, config.jack)
@@ -71,17 +74,28 @@ async def run(config: Config, start: Start) -> bool:
         supervisor.start()
         try:
             session.fill_bank()
-            watcher = asyncio.create_task(watch(session, config), name="watcher")
+            tasks = [
+                asyncio.create_task(watch(session, config), name="watcher"),
+                asyncio.create_task(_look_through(session, finder), name="first look"),
+            ]
             await _serve(session, control, config, stopping)
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             clean = await supervisor.stop()
     finally:
         await announcer.close()
         await control.close()
+        await finder.stop()
         await session.stop()
     return clean
+
+
+async def _look_through(session: Session, finder: Finder) -> None:
+    """The library is looked through once everything that plays is ready."""
+    await session.bank_filled()
+    finder.refresh()
 
 
 async def _serve(

@@ -17,6 +17,7 @@ while it runs, from any terminal:
   ampd set bypass on
   ampd learn delay/mix                 move a pedal, and it turns that knob
   ampd status                          rig, JACK, load, last switch
+  ampd watch                           all of it, live; keys switch rigs
 
 without a daemon:
   ampd rig new lead --full             write a rig; 'ampd rig --help' has the rest
@@ -25,6 +26,8 @@ without a daemon:
   ampd check some-amp.nam              what it is, how loud, what it costs here
   ampd check rigs/*.yaml models/*/*.json
   ampd bench models/*/*.json           the cost, measured for longer
+  ampd models plexi crunch             find models; 'ampd irs' finds cabinets
+  ampd doctor                          what keeps this machine from real time
 
 exit codes: 0 done, 1 a bad file, name or value, 2 a bad command line, 3 no daemon answers,
 4 JACK is missing or does not answer, 5 the OSC port is taken
@@ -250,4 +253,43 @@ TouchOSC: a UDP connection to the daemon's address, send port 9010, receive port
 examples:
   ampd layouts
   ampd layouts surfaces
+"""
+
+MODELS = """\
+Every word must be found, in any case, somewhere in the name, title, gear,
+tone, maker, family or architecture. A word can be bound to a place:
+
+  name:  gear:  tone:  family:   look there alone, such as tone:hi_gain
+  cost<5k  cost>=800  cost<1M    how many weights the net has, which is near to
+                                 its multiplications a sample: what it costs
+
+One model alone is told in full, with its hash, and what 'ampd check' measured
+of it. A file that no rig can use stands in the list with the reason.
+
+The daemon answers where one runs; it looks through the folders by itself, at
+idle priority. Without one the folders are looked through now: the first time
+takes a while, afterwards only what is new is read ([paths] cache keeps it).
+
+examples:
+  ampd models                        everything, by name
+  ampd models plexi crunch
+  ampd models gear:fender tone:clean cost<5k
+  ampd models --json family:nam | jq -r '.[].path'
+
+--json: each object has name path size_bytes and, where the file says so, title
+gear tone author family architecture weights rate_hz reason (not usable); one
+model alone has sha256 and passport (null, or as 'ampd check' keeps it)
+"""
+
+IRS = """\
+Every word must be found in the name, in any case; family:wav, flac or aiff. A
+file that a cab cannot use stands in the list with the reason.
+
+examples:
+  ampd irs
+  ampd irs 4x12 greenback
+  ampd irs --json | jq -r '.[] | select(.reason) | .path'
+
+--json: each object has name path size_bytes family rate_hz channels seconds,
+or reason (not usable)
 """

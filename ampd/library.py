@@ -6,7 +6,9 @@ disk: call them off the event loop.
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,20 @@ MODEL_ENDINGS = (".nam", ".json", ".aidax")
 CAB_ENDINGS = (".wav", ".flac", ".aif", ".aiff")
 RIG_ENDING = ".yaml"
 
+NEIGHBOURS_AMONG = 500  # names that are looked at closely for a neighbour
+
 Stamp = tuple[tuple[str, int, int, int], ...]  # (path, inode, bytes, changed in ns) of each file
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as it was found."""
+
+    name: str
+    path: str
+    size_bytes: int
+    changed_ns: int
+    reason: str  # why no rig can name it, "" = one can
 
 
 @dataclass(frozen=True)
@@ -110,14 +125,39 @@ class Library:
 
     def model_names(self) -> list[str]:
         """The names of all models, sorted; [] where there is no folder."""
-        names = set()
-        for path in _listing(self.models_path):
-            if path.is_dir():
-                if any((path / f"{path.name}{end}").is_file() for end in (".json", ".nam")):
-                    names.add(path.name)
-            elif path.suffix in MODEL_ENDINGS:
-                names.add(path.stem)
-        return sorted(name for name in names if is_name(name))
+        return sorted({found.name for found in self.models() if not found.reason})
+
+    # --- everything that lies there -------------------------------------------------------------
+
+    def models(self) -> Iterator[Found]:
+        """Every model file that a rig could name, or almost: reason says why not. No order."""
+        for entry in _entries(str(self.models_path)):
+            if _holds(entry.is_dir):
+                yield from self._models_in(entry)
+            elif _split(entry.name)[1] in MODEL_ENDINGS:
+                yield from _found("model", entry, self.models_path)
+
+    def cabs(self) -> Iterator[Found]:
+        """Every impulse response, likewise."""
+        return _files("cab", self.cabs_folder, CAB_ENDINGS)
+
+    def rigs(self) -> Iterator[Found]:
+        """Every rig file, likewise."""
+        return _files("rig", self.rigs_path, (RIG_ENDING,))
+
+    def _models_in(self, folder: os.DirEntry[str]) -> Iterator[Found]:
+        """A folder NAME is the model NAME, where its file has that name."""
+        files = {entry.name: entry for entry in _entries(folder.path)}
+        linked = folder.is_symlink()
+        for ending in (".json", ".nam"):
+            entry = files.get(folder.name + ending)
+            if entry is not None and _holds(entry.is_file):
+                yield from _found("model", entry, self.models_path, linked=linked)
+                return
+        astray = f"lies where no rig can name it; put it into {self.models_path} itself"
+        for name, entry in files.items():
+            if _split(name)[1] in (".nam", ".aidax"):
+                yield from _found("model", entry, self.models_path, astray)
 
 
 def stamp(paths: Sequence[Path]) -> Stamp:
@@ -137,9 +177,20 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """The end of a sentence about a word that is not among `known`: its likeliest neighbours."""
     if not known:
         return "there is none"
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5) or list(known[:8])
+    if len(known) > NEIGHBOURS_AMONG:  # the rest would take a second
+        close = sorted(known, key=lambda name: _agreement(word, name))
+        near = difflib.get_close_matches(word, close[-NEIGHBOURS_AMONG:], n=3, cutoff=0.5)
+    else:
+        near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    near = near or list(known[:8])
     more = ", ..." if len(near) < len(known) and len(near) == len(known[:8]) else ""
     return f"there is {', '.join(near)}{more}"
+
+
+def _agreement(one: str, other: str) -> int:
+    """How many letters both begin with."""
+    shorter = min(len(one), len(other))
+    return next((n for n in range(shorter) if one[n] != other[n]), shorter)
 
 
 def _check_name(what: str, name: str) -> None:
@@ -156,24 +207,66 @@ def _first(
     for path in candidates:
         if not path.is_file():
             continue
-        if not path.resolve().is_relative_to(root.resolve()):
+        if not _inside(path, root):
             raise LibraryError(f"{path}: leads out of {root}; put a copy of the file there.")
         return path
     raise LibraryError(f"{root}: no {what} {name}; {nearest(name, names())}.")
 
 
 def _file_names(folder: Path, endings: tuple[str, ...]) -> list[str]:
-    return sorted(
-        {
-            path.stem
-            for path in _listing(folder)
-            if path.suffix in endings and is_name(path.stem) and path.is_file()
-        }
-    )
+    return sorted({found.name for found in _files("", folder, endings) if is_name(found.name)})
 
 
-def _listing(folder: Path) -> list[Path]:
+def _files(what: str, folder: Path, endings: tuple[str, ...]) -> Iterator[Found]:
+    for entry in _entries(str(folder)):
+        if _split(entry.name)[1] in endings:
+            yield from _found(what, entry, folder)
+
+
+def _found(
+    what: str, entry: os.DirEntry[str], root: Path, reason: str = "", linked: bool = False
+) -> Iterator[Found]:
+    """The file, if it is one; linked: its folder is a link. Strings, not paths: of 10,000 files
+    the paths alone would take a second."""
     try:
-        return list(folder.iterdir())
+        status = entry.stat()
+    except OSError:  # it went away, or links to nothing
+        return
+    if not stat.S_ISREG(status.st_mode):
+        return
+    name = _split(entry.name)[0]
+    if not reason and not is_name(name):
+        reason = f"its name is no {what} name, expected 1 to 64 of A-Z a-z 0-9 . _ -"
+    if not reason and (linked or entry.is_symlink()) and not _inside(Path(entry.path), root):
+        reason = f"leads out of {root}; put a copy of the file there"
+    yield Found(name, entry.path, status.st_size, status.st_mtime_ns, reason)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Name and ending, as a Path has them."""
+    at = name.rfind(".")
+    return (name[:at], name[at:]) if 0 < at < len(name) - 1 else (name, "")
+
+
+def _inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        return False
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What lies in the folder, as far as it can be read."""
+    try:
+        with os.scandir(folder) as listing:
+            return list(listing)
     except OSError:
         return []
+
+
+def _holds(test: Callable[[], bool]) -> bool:
+    """Whether it is so of an entry that may be gone."""
+    try:
+        return test()
+    except OSError:
+        return False

@@ -29,6 +29,7 @@ from ampd.command import (
 from ampd.driver import Driver
 from ampd.edit import as_heard, with_file
 from ampd.errors import AmpdError, CommandError, EngineError
+from ampd.finder import Finder, Result
 from ampd.library import Library, nearest
 from ampd.observer import GLOBAL_SLOT, SELECT, Observer, Wish
 from ampd.rack import GLOBALS, SLOT_COUNT, Engine, Pitch, knob
@@ -54,9 +55,14 @@ class Session:
     """
 
     def __init__(
-        self, library: Library, settings: Settings | None = None, threaded: bool = True
+        self,
+        library: Library,
+        settings: Settings | None = None,
+        threaded: bool = True,
+        finder: Finder | None = None,
     ) -> None:
         settings = settings or Settings()
+        self._finder = finder
         self._bank = Bank(SLOT_COUNT)
         self._observer = Observer(self._bank, {param.path: knob(param) for param in GLOBALS})
         self._driver = Driver(self._observer, threaded, self._hear_wishes)
@@ -211,6 +217,13 @@ class Session:
                 return values[path]
         raise CommandError(self._unknown(path))
 
+    async def find(self, kind: str, words: str = "", offset: int = 0) -> Result:
+        """What lies in the library: kind "model", "cab" or "rig"; words as Index.search takes them;
+        a page from `offset` on. Raises CommandError."""
+        if self._finder is None:
+            raise CommandError("This daemon keeps no index of its library.")
+        return await self._finder.find(kind, words, offset)
+
     # --- the host's side (called for the supervisor) --------------------------------------------
 
     async def attach_host(self, sample_rate_hz: int) -> Engine:
@@ -244,6 +257,8 @@ class Session:
 
         What cannot be built is told, and the good rig plays on.
         """
+        if self._finder is not None:
+            self._finder.refresh()
         async with self._filing:
             await self._take_over()
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from ampd.config import Config
+from ampd.driver import in_thread
 from ampd.session import Session
+from ampd.tree import Tree
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +23,10 @@ RETRY_S = 5.0  # until a folder that is missing is looked for again
 
 async def watch(session: Session, config: Config) -> None:
     """Tell the session of changes until cancelled."""
-    rooms = (config.paths.rigs, config.paths.models, config.paths.cabs)
     await asyncio.gather(
-        *(_follow(session, room) for room in rooms),
+        _follow(session, config.paths.rigs),
+        _follow(session, config.paths.cabs),
+        _follow_tree(session, config.paths.models),
         _follow(session, config.midi.map.parent, only=config.midi.map.name),
     )
 
@@ -56,6 +59,48 @@ async def _follow(session: Session, folder: Path, only: str | None = None) -> No
             log.warning("Edited files are not noticed for now: %s.", error)
         missed = True
         await asyncio.sleep(RETRY_S)
+
+
+async def _follow_tree(session: Session, folder: Path) -> None:
+    """Look at a folder of very many folders, and at all of them."""
+    missed = False
+    while True:
+        try:
+            await _watch_tree(session, folder, missed)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning("Edited models are not noticed for now: %s.", error)
+        missed = True
+        await asyncio.sleep(RETRY_S)
+
+
+async def _watch_tree(session: Session, folder: Path, missed: bool) -> None:
+    """Until the folder is gone. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    tree = Tree(folder)
+    try:
+        await in_thread(tree.add)
+        loop.add_reader(tree.fd, arrived.set)
+        if missed:  # what came with the folder
+            await _tell(session)
+        while True:
+            await arrived.wait()
+            changed = again = False
+            until_s = loop.time() + DEBOUNCE_MS / 1000
+            while arrived.is_set() and loop.time() < until_s:
+                arrived.clear()
+                more, new_folder = tree.news()
+                changed, again = changed or more, again or new_folder
+                await asyncio.sleep(STEP_MS / 1000)
+            if again:
+                await in_thread(tree.add)
+            if changed:
+                await _tell(session)
+    finally:
+        loop.remove_reader(tree.fd)
+        tree.close()
 
 
 async def _tell(session: Session) -> None:

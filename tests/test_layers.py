@@ -13,13 +13,15 @@ MAX_FILE_LINES = 600
 # Low to high; a module imports from lower rows only.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd",),  # the package itself: its version
-    ("ampd.errors", "ampd.help", "ampd.midi", "ampd.probe", "ampd.rig_starter"),
-    ("ampd.cabinet", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
+    ("ampd.errors", "ampd.help", "ampd.midi", "ampd.probe", "ampd.rig_starter", "ampd.tree"),
+    ("ampd.cabinet", "ampd.client", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
     ("ampd.config", "ampd.rig_chain"),
     ("ampd.rig",),
     ("ampd.command", "ampd.edit", "ampd.midi_file", "ampd.sets"),
-    ("ampd.library", "ampd.state"),
-    ("ampd.bank",),
+    ("ampd.library", "ampd.skim", "ampd.state"),
+    ("ampd.bank", "ampd.index"),
+    ("ampd.scan",),
+    ("ampd.finder",),
     ("ampd.observer", "ampd.levels", "ampd.rack"),
     ("ampd.driver", "ampd.rehearsal", "ampd.upload"),
     ("ampd.stock",),
@@ -29,6 +31,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "ampd.daemon",
         "ampd.learn_verb",
+        "ampd.library_verbs",
         "ampd.live_verbs",
         "ampd.page_verb",
         "ampd.rig_verbs",

@@ -1,7 +1,7 @@
 """Files that are edited while the watcher looks, with real folders and the real session."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from ampd.library import Library
 from ampd.session import Session
 from ampd.state import Faulted, Swapped
 from ampd.watcher import watch
-from tests.ampd.conftest import LIMIT_S, Ear, opened, run
+from tests.ampd.conftest import LIMIT_S, Ear, opened, run, write_model
 
 BEGUN_S = 0.3  # until the watcher's threads look: only it knows, and it does not say
 
@@ -121,3 +121,57 @@ def test_folder_that_comes_later_and_a_bug_do_not_end_it(
             await looks.get()
 
     run(story())
+
+
+def test_a_new_model_in_a_new_folder_of_many_is_noticed(library: Library, tmp_path: Path) -> None:
+    """The folder comes first and its file later, as a copy brings them."""
+    for n in range(50):
+        (library.models_path / f"m{n}").mkdir()
+
+    async def story() -> None:
+        told: list[None] = []
+        async with watched(library, tmp_path) as (session, ear):
+            taken = session.files_changed
+
+            async def count() -> None:
+                told.append(None)
+                await taken()
+
+            session.files_changed = count  # type: ignore[method-assign]
+            (library.models_path / "late").mkdir()
+            await comes(lambda: len(told) == 1)
+            (library.models_path / "late" / "late.nam").write_text("{}")
+            await comes(lambda: len(told) == 2)
+            (library.models_path / "m7" / "m7.nam").write_text("{}")
+            await comes(lambda: len(told) == 3)
+            assert not ear.events
+
+    run(story())
+
+
+def test_models_that_go_and_come_back_are_watched_again(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "RETRY_S", 0.05)
+
+    async def story() -> None:
+        async with watched(library, tmp_path) as (session, ear):
+            away = tmp_path / "away"
+            library.models_path.rename(away)
+            await asyncio.sleep(0.2)
+            away.rename(library.models_path)
+            await asyncio.sleep(0.3)
+            (library.rigs_path / "drive.yaml").write_text(
+                "program: 1\nchain:\n  - amp: {model: other}\n"
+            )
+            await ear.wait(lambda event: isinstance(event, Faulted))
+            write_model(library.models_path / "other.json", seed=5)
+            await comes(lambda: not any(rig.error for rig in session.state.rigs))
+
+    run(story())
+
+
+async def comes(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
