@@ -29,6 +29,7 @@ PATTERN = re.compile(
     r"[A-Za-z0-9/._*?,!-]*(?:(?:\[[^][{}/]+\]|\{[^][{}/]*\})[A-Za-z0-9/._*?,!-]*)*"
 )
 MAX_PORT = 65535
+MAX_OFFSET = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,6 @@ class ChooseFile:
 
 
 @dataclass(frozen=True)
-class Find:
-    """Which files of the library have these letters in their name?"""
-
-    kind: str  # "models" | "impulses"
-    text: str
-
-
-@dataclass(frozen=True)
 class Tap:
     """One tap of the tempo."""
 
@@ -121,6 +114,16 @@ class Query:
     """What is the value at `path`?"""
 
     path: str
+
+
+@dataclass(frozen=True)
+class Find:
+    """What lies in the library that matches all the words?"""
+
+    path: str
+    kind: str  # "model" | "cab"
+    words: str = ""
+    offset: int = 0  # of the first to be told
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ EngineCommand: TypeAlias = (
     | Tap
     | Panic
 )
-Command: TypeAlias = EngineCommand | Learn | Find | Query | Subscribe | Unsubscribe | Ping
+Command: TypeAlias = EngineCommand | Learn | Query | Find | Subscribe | Unsubscribe | Ping
 
 
 def parse(path: str, arguments: Sequence[Argument]) -> Command:
@@ -243,14 +246,6 @@ def _choose_file(path: str, arguments: Sequence[Argument]) -> Command:
     return ChooseFile(path, name)
 
 
-def _find(path: str, arguments: Sequence[Argument]) -> Command:
-    _count(path, arguments, 1)
-    text = arguments[0] if arguments else ""
-    if not isinstance(text, str) or len(text) > MAX_PATTERN:
-        raise CommandError(f"{path}: found {_show(text)}, expected a few letters of a name.")
-    return Find(path, text)
-
-
 def _learn(path: str, arguments: Sequence[Argument]) -> Command:
     _count(path, arguments, 0)
     return Learn()
@@ -259,6 +254,18 @@ def _learn(path: str, arguments: Sequence[Argument]) -> Command:
 def _query(path: str, arguments: Sequence[Argument]) -> Command:
     _count(path, arguments, 0)
     return Query(path)
+
+
+def _find(kind: str) -> Callable[[str, Sequence[Argument]], Command]:
+    def parser(path: str, arguments: Sequence[Argument]) -> Command:
+        _count(path, arguments, 2)
+        words = arguments[0] if arguments else ""
+        if not isinstance(words, str) or len(words) > MAX_PATTERN:
+            raise CommandError(f"{path}: found {_show(words)}, expected words to look for.")
+        offset = arguments[1] if len(arguments) > 1 else 0
+        return Find(path, kind, words, _whole(path, offset, 0, MAX_OFFSET, "as the first to tell"))
+
+    return parser
 
 
 def _subscribe(path: str, arguments: Sequence[Argument]) -> Command:
@@ -300,8 +307,8 @@ _PARSERS: dict[str, Callable[[str, Sequence[Argument]], Command]] = {
     "learn": _learn,
     **dict.fromkeys(SWITCHES, _global_switch),
     **dict.fromkeys(NUMBERS, _global_number),
-    "models": _find,
-    "impulses": _find,
+    "models": _find("model"),
+    "irs": _find("cab"),
     "rigs": _query,
     "sets": _query,
     "snapshots": _query,

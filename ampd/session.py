@@ -156,10 +156,6 @@ class Session:
         """Play the built-in empty rig: what goes in comes out."""
         return await self._play_outside(Plan(Rig(DRY), {}, ()))
 
-    async def find(self, kind: str, text: str) -> list[str]:
-        """The names of "models" or "impulses" that have these letters."""
-        return await self._stock.find(kind, text)
-
     async def store(self, file_name: str, data: bytes) -> str:
         """Examine a model or cab and put it into the library; returns its name there. Raises
         AmpdError."""

@@ -155,14 +155,6 @@ class Stock:
         plan = await asyncio.to_thread(plan_rig, self._library, rig)
         return replace(plan, edited=True)
 
-    async def find(self, kind: str, text: str) -> list[str]:
-        """The names of models or cabs that have all these letters, those that begin with them
-        first."""
-        names = self._library.model_names if kind == "models" else self._library.cab_names
-        wanted = text.lower()
-        found = [name for name in await asyncio.to_thread(names) if wanted in name.lower()]
-        return sorted(found, key=lambda name: not name.lower().startswith(wanted))
-
     async def save(self, rig: Rig) -> Path:
         """Write a new file of the library. Raises AmpdError, also where there is one already."""
         return await asyncio.to_thread(write_new, self._library.rigs_path, rig)

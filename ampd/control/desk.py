@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 256
 MAX_SENDERS = 16  # that wait for the answer to one command
 MAX_ERRANDS = 64
-MAX_FOUND = 200
 MAX_TEXT = 1000
 
 
@@ -106,9 +105,12 @@ class Desk:
         task.add_done_callback(self._errands.discard)
 
     async def _find(self, command: Find, sender: Peer) -> None:
-        """Answer with names, as many as fit a message."""
-        found = await self._session.find(command.kind, command.text)
-        sender.send(ROOT + command.kind, tuple(found[:MAX_FOUND]))
+        """Answer with a page of the library."""
+        try:
+            found = await self._session.find(command.kind, command.words, command.offset)
+            sender.send(ROOT + command.path, (found.to_json(),))
+        except AmpdError as error:
+            self.refuse(sender, ROOT + command.path, str(error))
 
     def _serve_listener(
         self, command: Ping | Subscribe | Unsubscribe, sender: Peer, listener: Peer

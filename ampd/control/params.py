@@ -18,6 +18,7 @@ from ampd.state import Knob, State
 ROOT = "/ampd/"
 NORM = "/norm"  # behind a number's address: the same on a fader's scale, 0 to 1
 HALF = 0.5
+FIND = "[s words] [i offset]"
 
 Answer: TypeAlias = tuple[Value | int, ...]
 Reader: TypeAlias = Callable[[State, Machine], Answer]
@@ -202,8 +203,8 @@ FIXED: tuple[Param, ...] = (
         "i",
         "a dump of all that the pattern matches, then every change; answers the lease in s",
     ),
-    _call("models", "[s letters]", "s...", "names of the library's models that have the letters"),
-    _call("impulses", "[s letters]", "s...", "names of its cabs that have the letters"),
+    _call("models", FIND, "s", "JSON: the library's models that have all the words"),
+    _call("irs", FIND, "s", "JSON: the same of its impulse responses"),
     _call("unsubscribe", "[i port]", "", "no more changes"),
     _call("ping", "[i port]", "ssi", "/ampd/pong: ampd, version, protocol; renews the lease"),
     _call(

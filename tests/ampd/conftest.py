@@ -23,6 +23,7 @@ from ampd.command import EngineCommand
 from ampd.control.osc import decode, encode
 from ampd.control.server import ControlServer
 from ampd.errors import AmpdError
+from ampd.finder import Finder
 from ampd.library import Library
 from ampd.session import Session
 from ampd.state import Event, Swapped
@@ -197,10 +198,10 @@ class Ear:
 
 @asynccontextmanager
 async def opened(
-    library: Library, threaded: bool = False, **settings: Any
+    library: Library, threaded: bool = False, finder: Finder | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Session, Ear]]:
     """A started session and an ear on it."""
-    session = Session(library, Settings(**settings), threaded=threaded)
+    session = Session(library, Settings(**settings), threaded=threaded, finder=finder)
     await session.start(RATE_HZ)
     try:
         yield session, Ear(session)
@@ -275,7 +276,8 @@ def served(library: Library) -> Iterator[Served]:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
         ends.append(lambda: loop.call_soon_threadsafe(done.set))
-        async with opened(library) as (session, ear):
+        finder = Finder(library, library.rigs_path.parent / "cache")
+        async with opened(library, finder=finder) as (session, ear):
             endpoint = ControlServer(session)
             await endpoint.open("127.0.0.1", 0)
             await session.play_dry()
@@ -286,6 +288,7 @@ def served(library: Library) -> Iterator[Served]:
             ready.set()
             await done.wait()
             await endpoint.close()
+            await finder.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()

@@ -20,7 +20,7 @@ from ampd.index import Index
 from ampd.library import Library
 from ampd.passports import Passport, Store, fingerprint
 from ampd.scan import command, root_of, scan
-from tests.ampd.conftest import opened, run, write_model
+from tests.ampd.conftest import Served, opened, run, write_model
 
 LIMIT_S = 30.0
 
@@ -253,3 +253,21 @@ def test_a_session_without_a_finder_says_so(library: Library) -> None:
                 await session.find("model")
 
     run(story())
+
+
+def test_osc_tells_models_and_impulses(served: Served) -> None:
+    (served.library.models_path / "cabs").mkdir()
+    sf.write(served.library.models_path / "cabs" / "green.wav", np.ones(480) / 2, 48000)
+    with served.client() as client:
+        while not json.loads(client.ask("/ampd/models", "tiny", 0)[1][0])["complete"]:
+            pass
+        address, (text,) = client.ask("/ampd/models", "tiny", 0)
+        page = json.loads(text)
+        assert (address, page["words"], page["offset"]) == ("/ampd/models", "tiny", 0)
+        assert [row["name"] for row in page["entries"]] == ["tiny"]
+        assert json.loads(client.ask("/ampd/irs", "green")[1][0])["total"] == 1
+        assert json.loads(client.ask("/ampd/models", "", 1)[1][0])["entries"] == []
+        for bad in ((5,), ("a", "b"), ("a", -1), ("colour:red",), ("a", 1, 2)):
+            address, (at, text) = client.ask("/ampd/models", *bad)
+            assert (address, at) == ("/ampd/error", "/ampd/models")
+            assert text

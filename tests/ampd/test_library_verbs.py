@@ -1,5 +1,6 @@
 """ampd models and irs: with a daemon and without one, on a terminal and in a pipe."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 import soundfile as sf
 
 from ampd.cli import main
+from ampd.finder import Finder
 from ampd.library_verbs import MODEL_HEAD, card, cells, remarks, table
-from tests.ampd.conftest import write_model
+from tests.ampd.conftest import Served, write_model
 
 ROW = {
     "name": "champ",
@@ -75,6 +77,19 @@ def test_what_is_wrong_is_told_in_a_sentence(
 ) -> None:
     assert main([*arguments, *settings]) == code
     assert text in capsys.readouterr().err
+
+
+def test_a_running_daemon_answers(
+    served: Served, settings: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Its library is another one, and `tiny` lies in it alone."""
+    finder = served.session._finder = Finder(served.library, tmp_path / "found")
+    text = ""
+    while not text:
+        assert main(["models", *settings, "--port", str(served.port), "name:tiny"]) == 0
+        text = capsys.readouterr().out
+    assert text.startswith("tiny\t")
+    asyncio.run_coroutine_threadsafe(finder.stop(), served.loop).result(5)
 
 
 def test_a_table_keeps_to_the_width_and_shows_every_figure() -> None:

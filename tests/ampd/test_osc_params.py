@@ -169,7 +169,7 @@ def test_every_address_refuses_the_wrong_type(board: tuple[Served, Client]) -> N
     for param in rows(served.session.state):
         if param.access == "event":
             continue
-        takes_text = param.types == "s" or param.path in ("models", "impulses")
+        takes_text = param.types == "s" or param.path in ("models", "irs")
         wrong: float | str = 7.5 if takes_text else "words"
         if param.path == "subscribe":
             wrong = "wo rds"

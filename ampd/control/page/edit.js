@@ -9,7 +9,7 @@ const SLOP_PX = 6;
 const DOUBLE_TAP_MS = 350;
 const BUILT_IN = "built-in speaker";
 const ENDS = { input: "In", output: "Out" };
-const FILES = { model: "models", impulse: "impulses" };
+const FILES = { model: "models", impulse: "irs" };
 const WORDS = { db: "gain", hz: "freq", ms: "time", s: "time", q: "Q", bpm: "beat" };
 
 export class Edit {
@@ -283,9 +283,12 @@ class File extends Row {
     this.#rack = rack;
     this.#path = path;
     const find = async (text) => {
-      const names = await rack.ask(kind, [text]);
-      const own = kind === "impulses" && !text ? [{ name: "", label: BUILT_IN }] : [];
-      return [...own, ...names.map((name) => ({ name, here: name === rack.values.get(path) }))];
+      const { entries } = JSON.parse((await rack.ask(kind, [text]))[0]);
+      const own = kind === "irs" && !text ? [{ name: "", label: BUILT_IN }] : [];
+      const playable = entries.filter((entry) => !entry.reason);
+      const note = ({ gear, tone, family }) => [gear, tone, family].filter(Boolean).join(" \u00b7 ");
+      const row = (entry) => ({ name: entry.name, note: note(entry), here: entry.name === rack.values.get(path) });
+      return [...own, ...playable.map(row)];
     };
     this.root = button("file", "", () =>
       pick(kind === "models" ? "Models" : "Cabs", find, (name) => rack.send(path, [name])),
