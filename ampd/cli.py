@@ -25,6 +25,7 @@ from ampd.live_verbs import add_live
 from ampd.page_verb import add_page
 from ampd.rig_verbs import add_rig
 from ampd.set_verb import add_set
+from ampd.watch_verb import add_watch
 
 MAX_PORT = 65535
 MAX_BLOCK_FRAMES = 8192
@@ -65,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_set(verbs, _verb, _port)
     add_live(verbs, _verb, _port)
     add_page(verbs, _verb, _port)
+    add_watch(verbs, _verb, _port)
     add_library(verbs, _verb, _port)
     _add_offline(verbs)
     return parser

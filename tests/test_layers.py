@@ -13,7 +13,16 @@ MAX_FILE_LINES = 600
 # Low to high; a module imports from lower rows only.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd",),  # the package itself: its version
-    ("ampd.errors", "ampd.help", "ampd.midi", "ampd.probe", "ampd.rig_starter", "ampd.tree"),
+    (
+        "ampd.errors",
+        "ampd.help",
+        "ampd.midi",
+        "ampd.probe",
+        "ampd.rig_starter",
+        "ampd.screen",
+        "ampd.tree",
+        "ampd.watch_view",
+    ),
     ("ampd.cabinet", "ampd.client", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
     ("ampd.config", "ampd.rig_chain"),
     ("ampd.rig",),
@@ -36,6 +45,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.page_verb",
         "ampd.rig_verbs",
         "ampd.set_verb",
+        "ampd.watch_verb",
     ),
     ("ampd.cli",),
 )
