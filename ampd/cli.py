@@ -16,6 +16,7 @@ from typing import Any
 
 from ampd import __version__
 from ampd.config import MAX_OUTPUTS, Config, load_config
+from ampd.doctor_verb import add_doctor
 from ampd.errors import AmpdError, CommandError, EngineError, LibraryError, UnreachableError
 from ampd.help import BENCH, CHECK, EXAMPLES, LEARN
 from ampd.learn_verb import add_options, learn_controller
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_page(verbs, _verb, _port)
     add_watch(verbs, _verb, _port)
     add_library(verbs, _verb, _port)
+    add_doctor(verbs, _verb, _port)
     _add_offline(verbs)
     return parser
 

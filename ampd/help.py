@@ -310,3 +310,21 @@ chain, and the tuner while it is on.
   late   blocks that were late by the engine's own work, and by the machine while
          the engine's thread did not run; xruns that the JACK server counted
 """
+
+DOCTOR = """\
+One line a check: good, warn (it may cost dropouts), bad (it will) or unknown,
+what was found, and below it the one line that mends it. Nothing is changed.
+Exit code 1 where something is bad.
+
+What is looked at: whether threads may be real-time and memory locked, the JACK
+or PipeWire server and its period, the load and dropouts of a running daemon,
+throttling, the processor's clock, sound cards and USB, the kernel, how much the
+kernel lets real-time threads have, quotas, the library and its cache.
+
+examples:
+  ampd doctor
+  ampd doctor --json | jq -r '.[] | select(.verdict == "bad") | .fix'
+
+--json: each object has name, verdict, found, fix ("" where there is nothing to
+mend)
+"""

@@ -14,6 +14,7 @@ MAX_FILE_LINES = 600
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd",),  # the package itself: its version
     (
+        "ampd.doctor",
         "ampd.errors",
         "ampd.help",
         "ampd.midi",
@@ -39,6 +40,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd.rig_view", "ampd.view"),
     (
         "ampd.daemon",
+        "ampd.doctor_verb",
         "ampd.learn_verb",
         "ampd.library_verbs",
         "ampd.live_verbs",
