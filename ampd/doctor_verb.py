@@ -6,19 +6,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-
-from ampd.client import Client
 from ampd.config import Config, load_config
-from ampd.doctor import BAD, GOOD, UNKNOWN, WARN, Check, Server, examine, powers, processes, verdict
 from ampd.errors import UnreachableError
 from ampd.help import DOCTOR
 
+if TYPE_CHECKING:
+    from ampd.doctor import Check, Server
+
 LIMIT_S = 3.0  # for a server that hangs
-STYLES = {GOOD: "green", WARN: "yellow", BAD: "bold red", UNKNOWN: "dim"}
+STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "unknown": "dim"}
 
 
 def add_doctor(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
@@ -32,6 +30,8 @@ def add_doctor(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int])
 
 def examine_machine(options: argparse.Namespace) -> int:
     """ampd doctor"""
+    from ampd.doctor import examine, powers, verdict  # noqa: PLC0415
+
     config = load_config(options.config)
     server = _by_daemon(config, options.port) or _by_ourselves(config)
     checks = examine(Path("/"), powers(), server, config.paths.models, config.paths.cache)
@@ -42,8 +42,11 @@ def examine_machine(options: argparse.Namespace) -> int:
     return verdict(checks)
 
 
-def show_checks(checks: list[Check]) -> None:
+def show_checks(checks: list["Check"]) -> None:
     """A line a check, and below it what mends it; in a pipe all in one line, with tabs."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         for check in checks:
@@ -55,13 +58,16 @@ def show_checks(checks: list[Check]) -> None:
         console.print(f"{mark} {check.name:<{width}}  {escape(check.found)}")
         if check.fix:
             console.print(f"{'':<7} [cyan]fix: {escape(check.fix)}[/]")
-    bad = sum(check.verdict == BAD for check in checks)
-    warn = sum(check.verdict == WARN for check in checks)
+    bad = sum(check.verdict == "bad" for check in checks)
+    warn = sum(check.verdict == "warn" for check in checks)
     print(f"\n{bad} bad, {warn} to be mended if there are dropouts")
 
 
-def _by_daemon(config: Config, port: int | None) -> Server | None:
+def _by_daemon(config: Config, port: int | None) -> "Server | None":
     """What a running daemon sees; None where there is none, or it has no server either."""
+    from ampd.client import Client  # noqa: PLC0415
+    from ampd.doctor import Server, processes  # noqa: PLC0415
+
     try:
         with Client(config.osc.host, port or config.osc.port) as client:
             state = json.loads(str(client.ask("status", limit_s=LIMIT_S)[0]))
@@ -72,8 +78,10 @@ def _by_daemon(config: Config, port: int | None) -> Server | None:
     jack = state["jack"]
     if jack["state"] != "running":
         return None
+    running = processes(Path("/"))
+    only_pipewire = "pipewire" in running and not running & {"jackd", "jackdbus"}
     return Server(
-        kind="pipewire" if _only_pipewire() else "jack",
+        kind="pipewire" if only_pipewire else "jack",
         sample_rate_hz=jack["sample_rate_hz"],
         period_frames=jack["period_frames"],
         realtime=jack["realtime"],
@@ -82,8 +90,10 @@ def _by_daemon(config: Config, port: int | None) -> Server | None:
     )
 
 
-def _by_ourselves(config: Config) -> Server:
+def _by_ourselves(config: Config) -> "Server":
     """What a short-lived client of our own sees."""
+    from ampd.doctor import Server  # noqa: PLC0415
+
     try:
         from ampd.rack import JackError, JackHost  # noqa: PLC0415
     except ImportError as error:
@@ -107,11 +117,6 @@ def _by_ourselves(config: Config) -> Server:
     thread.join(LIMIT_S)
     hangs = f"it has not answered within {LIMIT_S:g} s: it hangs, restart it"
     return found[0] if found else Server(reason=hangs)
-
-
-def _only_pipewire() -> bool:
-    running = processes(Path("/"))
-    return "pipewire" in running and not running & {"jackd", "jackdbus"}
 
 
 def _kind() -> str:

@@ -25,7 +25,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.watch_view",
     ),
     ("ampd.cabinet", "ampd.client", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
-    ("ampd.config", "ampd.rig_chain"),
+    ("ampd.config", "ampd.rig_chain", "ampd.watch"),
     ("ampd.rig",),
     ("ampd.command", "ampd.edit", "ampd.midi_file", "ampd.sets"),
     ("ampd.library", "ampd.skim", "ampd.state"),

@@ -20,7 +20,7 @@ from ampd.cli import main
 from ampd.client import Client
 from ampd.screen import split_keys
 from ampd.state import JackState, Knob, LoadState, RigEntry, State, Switch
-from ampd.watch_verb import Watch
+from ampd.watch import Watch
 from ampd.watch_view import PLAIN, Glyphs, Meter, Scene, draw
 from tests.ampd.conftest import LIMIT_S, Served
 
