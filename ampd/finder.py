@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ampd.errors import AmpdError, CommandError
-from ampd.index import Entry, Index
+from ampd.index import FACTS, Entry, Index
 from ampd.library import Library
 from ampd.passports import Passport, Store, fingerprint
 from ampd.scan import NOT_WRITTEN, command, root_of, scan
@@ -73,7 +73,7 @@ class Result:
 
 def entry_row(entry: Entry, passport: Passport | None = None) -> dict[str, Any]:
     """An entry as JSON has it: what it does not say is left out."""
-    facts = {key: value for key, value in asdict(entry.facts).items() if value}
+    facts = {key: value for key in FACTS if (value := getattr(entry.facts, key))}
     row = {"name": entry.name, "path": entry.path, "size_bytes": entry.size_bytes, **facts}
     if entry.sha256 is not None:
         row["sha256"] = entry.sha256
@@ -207,7 +207,8 @@ class Finder:
             await asyncio.sleep(REST_S)
 
     async def _scan_aside(self) -> bool:
-        """Let another process look; False where it could not write the index."""
+        """Let another process look; False where it could not write the index. It is made by vfork,
+        so that no page of the daemon's memory, which JACK has locked, is copied under the sound."""
         self._process = await asyncio.create_subprocess_exec(
             *command(sys.executable, self._path, self._library),
             stdin=asyncio.subprocess.DEVNULL,

@@ -22,7 +22,7 @@ from ampd.library import Found
 from ampd.skim import Facts
 
 VERSION = 1  # grows when a column, or what stands in one, changes
-CACHE_KIB = 512  # SQLite's page cache, of each connection
+CACHE_KIB = 6144  # SQLite's page cache, of each connection
 BUSY_S = 2.0  # while another process writes
 MAX_WORDS = 16
 MAX_QUERY = 200
@@ -180,12 +180,15 @@ class Index:
         where = f"FROM entries WHERE kind = ? AND root = ? AND {query.where}"
         values = (kind, root, *query.values)
         with self._lock, _damage_told():
-            total: int = self._base.execute(f"SELECT count(*) {where}", values).fetchone()[0]
             rows = self._base.execute(
                 f"SELECT name, path, size_bytes, sha256, {', '.join(FACTS)} {where} "
                 f"ORDER BY place, path LIMIT ? OFFSET ?",
                 (*values, limit, offset),
             ).fetchall()
+            total = offset + len(rows)
+            # A page that is not full has seen every row already.
+            if len(rows) == limit or (not rows and offset):
+                total = self._base.execute(f"SELECT count(*) {where}", values).fetchone()[0]
         return total, [
             Entry(kind, str(name), str(path), _whole(size), _facts(facts), sha256)
             for name, path, size, sha256, *facts in rows
