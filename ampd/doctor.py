@@ -20,6 +20,7 @@ MEMLOCK_BYTES = 256 * 1024 * 1024  # a JACK client with a full bank of rigs
 RT_SHARE = 0.9  # of a second, that real-time threads may take
 CAP_IPC_LOCK = 14
 HOT_C = 80.0
+CPUS = "sys/devices/system/cpu/cpu*"
 LONG_MS = 6.0  # of a period: from there on a player feels it
 BUSY = 0.7
 MAX_TEXT = 4096
@@ -218,10 +219,7 @@ def _load(server: Server) -> Iterator[Check]:
 
 def _governor(root: Path) -> Check:
     name = "processor clock"
-    found = {
-        _read(path).strip()
-        for path in root.glob("sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
-    }
+    found = {_read(path).strip() for path in root.glob(f"{CPUS}/cpufreq/scaling_governor")}
     if not found:
         return Check(name, GOOD, "is not changed by this kernel")
     if found == {"performance"}:
@@ -233,32 +231,24 @@ def _governor(root: Path) -> Check:
 
 def _throttling(root: Path) -> Iterator[Check]:
     name = "throttling"
-    temperatures = [
-        int(text) / 1000
-        for path in root.glob("sys/class/thermal/thermal_zone*/temp")
-        if (text := _read(path).strip().removeprefix("-")).isdigit()
-    ]
-    hottest = max(temperatures, default=None)
-    warm = "" if hottest is None else f", {hottest:.0f} degrees"
+    temperatures = _numbers(root, "sys/class/thermal/thermal_zone*/temp")
+    slowed = _numbers(root, f"{CPUS}/thermal_throttle/core_throttle_count")
+    hottest = max(temperatures, default=0) / 1000
+    warm = f", {hottest:.0f} degrees" if temperatures else ""
     flags = _throttle_flags(root)
-    fix = "a fan or heat sink; for voltage the maker's own supply and a short, thick cable"
-    verdicts = [(verdict, text) for bit, (verdict, text) in THROTTLED.items() if flags & bit]
-    counts = [
-        int(text)
-        for path in root.glob("sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count")
-        if (text := _read(path).strip()).isdigit()
-    ]
-    if any(counts):
-        verdicts.append((WARN, f"the processor was slowed {max(counts)} times for its heat"))
-    if hottest is not None and hottest >= HOT_C:
-        verdicts.append((WARN, "hot"))
-    if verdicts:
-        worst = BAD if BAD in [verdict for verdict, _ in verdicts] else WARN
-        yield Check(name, worst, "; ".join(text for _, text in verdicts) + warm, fix)
-    elif hottest is None and not counts and not _firmware(root):
-        yield Check(name, UNKNOWN, "this machine does not tell")
-    else:
+    found = [(verdict, text) for bit, (verdict, text) in THROTTLED.items() if flags & bit]
+    if any(slowed):
+        found.append((WARN, f"the processor was slowed {max(slowed)} times for its heat"))
+    if hottest >= HOT_C:
+        found.append((WARN, "hot"))
+    if found:
+        worst = BAD if BAD in [verdict for verdict, _ in found] else WARN
+        fix = "a fan or heat sink; for voltage the maker's own supply and a short, thick cable"
+        yield Check(name, worst, "; ".join(text for _, text in found) + warm, fix)
+    elif temperatures or slowed or _firmware(root):
         yield Check(name, GOOD, f"none{warm}")
+    else:
+        yield Check(name, UNKNOWN, "this machine does not tell")
 
 
 def _throttle_flags(root: Path) -> int:
@@ -403,6 +393,11 @@ def _read(path: Path) -> str:
             return file.read(MAX_TEXT).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def _numbers(root: Path, pattern: str) -> list[int]:
+    texts = [_read(path).strip() for path in root.glob(pattern)]
+    return [int(text) for text in texts if text.isascii() and text.isdigit()]
 
 
 def processes(root: Path) -> set[str]:

@@ -300,15 +300,15 @@ snapshots, the rigs under the foot, levels with peak hold where the daemon tells
 them, the load of the audio callback, dropouts by cause, the last switch, the
 chain, and the tuner while it is on.
 
-  up, down, enter    choose a rig, play it        left, right   the rig before, next
-  s, S               snapshot: next, before       b, m, t       bypass, mute, tuner
-  !                  panic: the dry guitar        z             counters from zero
-  q                  leave; what plays plays on
+  up, down, enter  choose a rig, play it    left, right  the rig before, next
+  s, S             snapshot: next, before   b, m, t      bypass, mute, tuner
+  !                panic: the dry guitar    z            counters from zero
+  q                leave; what plays plays on
 
   load   the time of the audio callback as a share of its period, over about a
          second: the middle, one in a hundred, the worst, and the worst since z
-  late   blocks that were late by the engine's own work, and by the machine while
-         the engine's thread did not run; xruns that the JACK server counted
+  late   blocks that were late by the engine's own work, and by the machine
+         while the engine's thread did not run; xruns that the server counted
 """
 
 DOCTOR = """\
