@@ -121,6 +121,7 @@ class ChainInfo:
     """A built chain: its knobs in index order, with the values it starts from."""
 
     params: list[ParamInfo]
+    blocks: list[str]  # by name, "amp+amp2" of two side by side
     values: list[float]
     models: list[ModelInfo]
     latency_frames: int
@@ -166,15 +167,38 @@ class Fact:
     id: int
 
 @final
-class Load:
-    """Time of the audio callback since the last call, as a share of its period (1.0 = all)."""
+class Shares:
+    """How long something took in each callback since the last call, as shares of its period."""
 
-    blocks: int
+    callbacks: int  # how many were measured
     p50: float
     p99: float
     maximum: float
+
+@final
+class Load:
+    """What the audio thread has to do."""
+
+    whole: Shares
+    slot: int  # the rig that is heard stands there, -1 none
+    blocks: list[Shares]  # of each of its blocks, the first 16; empty right after a switch
     late_engine: int  # blocks late by the engine's own CPU time, since start
     late_machine: int  # blocks late while the thread did not run, since start
+
+@final
+class Level:
+    """How loud a signal was since the last call, 1.0 is full scale."""
+
+    peak: float
+    rms: float
+
+@final
+class Levels:
+    """The guitar as it came in, and both sides as they went out."""
+
+    input: Level
+    left: Level
+    right: Level
 
 SLOT_COUNT: int  # 132: programs 0..127, then scratch slots for rigs outside the bank
 GLOBALS: list[ParamInfo]  # of the whole rack; their paths: bypass, mute, tuner ... tempo_bpm
@@ -236,6 +260,7 @@ class Engine:
         """An eventfd that becomes readable when facts wait (read 8 bytes to clear); -1 unless
         threaded. Owned by the engine."""
     def load(self) -> Load: ...
+    def levels(self) -> Levels: ...
     def process(
         self,
         signal: NDArray[np.float32],

@@ -42,6 +42,7 @@ class Built:
     memory_bytes: int
     latency_frames: int
     cost_ns: float  # of a frame, in this machine's CPU time
+    blocks: tuple[str, ...]  # whose load the engine tells, in its order
     warnings: tuple[str, ...]
 
     @property

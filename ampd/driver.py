@@ -13,7 +13,6 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -173,10 +172,9 @@ class Driver:
             async with self.lock:
                 self._pay()
                 load = self.engine.load()
-            if load.blocks:
-                before = self._observer.state.load
-                seen = replace(before, p50=load.p50, p99=load.p99, maximum=load.maximum)
-                self._observer.update(load=seen)
+            if load.whole.callbacks:
+                shares = [(s.p50, s.p99, s.maximum) for s in (load.whole, *load.blocks)]
+                self._observer.take_load(load.slot, shares[0], shares[1:])
 
     def _facts_ready(self) -> None:
         with suppress(BlockingIOError):

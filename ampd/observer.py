@@ -6,20 +6,21 @@ to the event loop's thread.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ampd.bank import Bank, Built
 from ampd.command import Value
 from ampd.errors import EngineError
-from ampd.state import Change, Event, Faulted, Knob, State, Swapped, Switch
+from ampd.state import BlockLoad, Change, Event, Faulted, Knob, State, Swapped, Switch
 
 log = logging.getLogger(__name__)
 
 HALF = 0.5  # of a toggle: on from here up
 GLOBAL_SLOT = -1
 METHODS = ("crossfade", "duck")
+Shares = tuple[float, float, float]
 Key = tuple[int, int]  # what a command is about: (slot, index) of a knob, GLOBAL_SLOT, or SELECT
 SELECT: Key = (-2, 0)
 
@@ -266,6 +267,16 @@ class Observer:
         log.warning(text)
         self.update(last_error=text)
         self.emit(Faulted(name, text))
+
+    def take_load(self, slot: int, whole: Shares, blocks: Sequence[Shares]) -> None:
+        """What the audio thread had to do since the last time, for the rig in `slot`; each: p50,
+        p99, maximum."""
+        built = self._bank.get(slot)
+        names = built.blocks if built is not None else ()
+        told = tuple(BlockLoad(name, *shares) for name, shares in zip(names, blocks, strict=False))
+        p50, p99, maximum = whole
+        seen = replace(self.state.load, p50=p50, p99=p99, maximum=maximum, blocks=told)
+        self.update(load=seen)
 
     def _late(self, report: Report) -> None:
         load = self.state.load

@@ -16,6 +16,7 @@ from ampd._engine import (
     Impulse,
     JackError,
     JackHost,
+    Level,
     LoadError,
     ModelInfo,
     ParamInfo,
@@ -41,6 +42,7 @@ __all__ = [  # the compiled names are handed on to those that may not import the
     "Engine",
     "JackError",
     "JackHost",
+    "Level",
     "LoadError",
     "ModelInfo",
     "ParamInfo",
@@ -99,6 +101,7 @@ def build(engine: Engine, slot: int, plan: Plan, setup: Setup | None = None) -> 
         memory_bytes=info.memory_bytes,
         latency_frames=info.latency_frames,
         cost_ns=info.cost_ns,
+        blocks=tuple(info.blocks),
         warnings=(*notes, *setup.warnings),
     )
 

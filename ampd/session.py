@@ -6,6 +6,7 @@ thread's answers, stock.py builds the rigs, observer.py keeps the State.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,13 +36,15 @@ from ampd.observer import GLOBAL_SLOT, SELECT, Observer, Wish
 from ampd.rack import GLOBALS, SLOT_COUNT, Engine, Pitch, knob
 from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK
-from ampd.state import Change, Event, Faulted, JackState, State, Tuned
+from ampd.state import Change, Event, Faulted, JackState, Levels, State, Tuned
 from ampd.stock import Settings, Stock
 
 log = logging.getLogger(__name__)
 
 DEFAULT_RATE_HZ = 48000
 TUNER_PERIOD_S = 0.05
+FLOOR_DB = -120.0  # what is softer is told as this
+FLOOR = 10 ** (FLOOR_DB / 20)
 LEARN_LIMIT_S = 60.0
 DRY = "dry"  # the built-in empty rig, for when nothing else can be built
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -212,6 +215,13 @@ class Session:
             if path in values:
                 return values[path]
         raise CommandError(self._unknown(path))
+
+    def levels(self) -> Levels:
+        """How loud it was since the last call: the guitar, and the louder side of the output."""
+        heard = self._driver.engine.levels()
+        left, right = heard.left, heard.right
+        out = (max(left.peak, right.peak), max(left.rms, right.rms))
+        return Levels(*(_db(each) for each in (heard.input.peak, heard.input.rms, *out)))
 
     async def find(self, kind: str, words: str = "", offset: int = 0) -> Result:
         """What lies in the library: kind "model", "cab" or "rig"; words as Index.search takes them;
@@ -539,6 +549,10 @@ def _turned(built: Built, values: Mapping[str, float]) -> list[tuple[int, float]
 
 def _param_call(slot: int, index: int, value: float) -> Callable[[Engine], int]:
     return lambda engine: engine.set_param(slot, index, value)
+
+
+def _db(level: float) -> float:
+    return round(20 * math.log10(level), 1) if level > FLOOR else FLOOR_DB
 
 
 def _tuned(pitch: Pitch) -> Tuned:

@@ -52,6 +52,16 @@ class JackState:
 
 
 @dataclass(frozen=True)
+class BlockLoad:
+    """The same of one block of the rig that is heard."""
+
+    name: str  # "amp"; "amp+amp2" of two side by side
+    p50: float
+    p99: float
+    maximum: float
+
+
+@dataclass(frozen=True)
 class LoadState:
     """Time of the audio callback as a share of its period, over about the last second."""
 
@@ -60,6 +70,7 @@ class LoadState:
     maximum: float = 0.0
     late_engine: int = 0  # blocks late by the engine's own CPU time, since the engine started
     late_machine: int = 0  # blocks late while the thread did not run
+    blocks: tuple[BlockLoad, ...] = ()  # in the order of the sound; empty right after a switch
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,16 @@ class Tuned:
     note: str  # "E2"
     cents: float  # from the note, -50 to 50
     hz: float
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How loud it was for a moment, in dB of full scale; -120 is silence."""
+
+    in_peak_db: float
+    in_rms_db: float
+    out_peak_db: float  # of the louder side
+    out_rms_db: float
 
 
 Event: TypeAlias = Change | Swapped | Faulted | Tuned

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 
 namespace amp {
 namespace {
@@ -17,14 +16,6 @@ bool chooses_snapshot(const Binding& binding) noexcept AMP_RT {
   return binding.target == Binding::Target::kAction &&
          (binding.action == MidiAction::kSnapshot || binding.action == MidiAction::kSnapshotNext ||
           binding.action == MidiAction::kSnapshotPrev);
-}
-
-int64_t now_ns() noexcept AMP_RT {
-  timespec now{};
-  AMP_RT_TRUST_BEGIN  // the vDSO answers in user space
-      clock_gettime(CLOCK_MONOTONIC, &now);
-  AMP_RT_TRUST_END
-  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
 }
 
 }  // namespace
@@ -43,7 +34,7 @@ Audio::Audio(Lines& lines, int sample_rate_hz, bool with_safety, float budget)
 }
 
 void Audio::process(Callback& callback) noexcept AMP_RT {
-  const int64_t begin_ns = now_ns();
+  const int64_t begin_ns = monotonic_ns();
   const FtzGuard ftz;
   Command command;
   while (lines_.commands.pop(command)) take_command(command);
@@ -451,6 +442,9 @@ void Audio::run(const float* in, float* left, float* right, int frames) noexcept
   std::array<float*, 2> out{left, right};
   apply_globals(left, right, frames);
   if (with_safety_) ceiling_.process(out.data(), frames);
+  lines_.gauges.meters[Gauges::kIn].add(in_.data(), frames);
+  lines_.gauges.meters[Gauges::kLeft].add(left, frames);
+  lines_.gauges.meters[Gauges::kRight].add(right, frames);
   deck_.end();
 }
 
@@ -477,17 +471,17 @@ void Audio::apply_globals(float* left, float* right, int frames) noexcept AMP_RT
 }
 
 void Audio::measure(int64_t begin_ns, int frames) noexcept AMP_RT {
-  const int64_t end_ns = now_ns();
+  const int64_t end_ns = monotonic_ns();
   const int64_t period_ns = int64_t{1'000'000'000} * frames / sample_rate_hz_;
   lines_.next_end_ns.store(end_ns + period_ns, std::memory_order_relaxed);
   const int64_t spent_ns = end_ns - begin_ns;
-  const auto step =
-      static_cast<size_t>(std::min<int64_t>(spent_ns * 400 / period_ns, LoadCounts::kSteps - 1));
-  lines_.load.steps[step].fetch_add(1, std::memory_order_relaxed);
-  const auto permille =
-      static_cast<uint32_t>(std::min<int64_t>(spent_ns * 1000 / period_ns, 1'000'000));
-  if (permille > lines_.load.highest_permille.load(std::memory_order_relaxed))
-    lines_.load.highest_permille.store(permille, std::memory_order_relaxed);
+  Gauges& gauges = lines_.gauges;
+  gauges.load.add(spent_ns, period_ns);
+  gauges.slot.store(deck_.heard_slot(), std::memory_order_relaxed);
+  if (Chain* const chain = deck_.heard(); chain != nullptr)
+    chain->take_spent([&](size_t block, int64_t block_ns) {
+      if (block < gauges.block.size()) gauges.block[block].add(block_ns, period_ns);
+    });
   if (spent_ns > period_ns)
     lines_.late.push(
         {.begin_ns = begin_ns, .end_ns = end_ns, .period_ns = period_ns, .frame = frame()});

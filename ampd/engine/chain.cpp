@@ -106,6 +106,7 @@ void Chain::rewind(int64_t frames) noexcept AMP_RT {
 
 void Chain::enter() noexcept AMP_RT {
   heard_ = kAll;
+  std::fill(spent_ns_.begin(), spent_ns_.end(), 0);
   for (size_t i = 0; i < params_.size(); ++i)
     if (targets_[i].in_tail && is_plain(i)) apply(i, true);
   tail_gain_.to(1);
@@ -219,8 +220,14 @@ void Chain::take_dc_off(float* left, float* right, int frames) noexcept AMP_RT {
 }
 
 void Chain::run_stages(Signal& signal, size_t from, size_t to) noexcept AMP_RT {
+  int64_t before_ns = monotonic_ns();
   for (size_t s = from; s < to; ++s)
-    if (s >= starts_.size() || heard_ >= starts_[s]) stages_[s]->process(signal);
+    if (s >= starts_.size() || heard_ >= starts_[s]) {
+      stages_[s]->process(signal);
+      const int64_t now_ns = monotonic_ns();
+      spent_ns_[s] += now_ns - before_ns;
+      before_ns = now_ns;
+    }
 }
 
 void Chain::run_tail(Signal& signal) noexcept AMP_RT {

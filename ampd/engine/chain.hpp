@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "blocks/safety.hpp"
@@ -78,6 +79,8 @@ class Chain {
   [[nodiscard]] const std::vector<float>& initial_values() const { return scenes_[0]; }
   [[nodiscard]] const std::vector<nn::ModelInfo>& models() const { return models_; }
   [[nodiscard]] size_t memory_bytes() const;
+  /// What stands where: names of the blocks, "amp+amp2" of two side by side.
+  [[nodiscard]] const std::vector<std::string>& block_names() const { return block_names_; }
 
   /// Frames of past input on which the head's output depends: the blocks' fields in series.
   [[nodiscard]] int memory_frames() const noexcept AMP_RT { return memory_frames_; }
@@ -169,6 +172,13 @@ class Chain {
     return ringing_.load(std::memory_order_acquire);
   }
 
+  /// Call `tell(block, ns)` for what each block took since the last call, or since enter. Thread:
+  /// audio, while it is heard.
+  template <class Tell>
+  void take_spent(Tell&& tell) noexcept AMP_RT {
+    for (size_t s = 0; s < spent_ns_.size(); ++s) tell(s, std::exchange(spent_ns_[s], 0));
+  }
+
   /// True once a block has given a sample that is not sound.
   [[nodiscard]] bool faulted() const noexcept AMP_RT { return faulted_; }
 
@@ -228,9 +238,11 @@ class Chain {
   std::array<size_t, 2> morph_{};
   int snapshot_param_ = -1;
   std::vector<std::unique_ptr<Stage>> stages_;
-  size_t tail_at_ = 0;           ///< the first stage of the tail
-  std::vector<int64_t> starts_;  ///< frames after rewind at which each of the head begins
-  int64_t heard_ = kAll;         ///< frames since rewind
+  std::vector<std::string> block_names_;  ///< of stages_
+  std::vector<int64_t> spent_ns_;         ///< likewise
+  size_t tail_at_ = 0;                    ///< the first stage of the tail
+  std::vector<int64_t> starts_;           ///< frames after rewind at which each of the head begins
+  int64_t heard_ = kAll;                  ///< frames since rewind
   std::vector<nn::ModelInfo> models_;
   std::vector<Binding> bindings_;
   std::vector<BindingState> binding_states_;

@@ -145,8 +145,11 @@ void Chain::add_blocks(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa) {
                         .stage = stages_.back().get(),
                         .param = static_cast<int>(&info - stages_.back()->own_params().data())}});
     add_params(spec.name + "/", knobs, spec.values);
+    block_names_.push_back(spec.name);
+    spent_ns_.push_back(0);
     if (paired) {
       ++b;
+      block_names_.back() += "+" + rig.blocks[b].name;
       add_params(rig.blocks[b].name + "/", beside, rig.blocks[b].values);
     }
     if (context.models.size() > models) {

@@ -35,6 +35,8 @@ class Deck {
 
   /// The slot that was selected last.
   [[nodiscard]] int wanted_slot() const noexcept AMP_RT { return wanted_slot_; }
+  /// The chain that is heard, of two in a fade the one that goes; null where none is.
+  [[nodiscard]] Chain* heard() const noexcept AMP_RT { return current_.chain; }
   [[nodiscard]] int heard_slot() const noexcept AMP_RT { return current_.slot; }
   /// The wanted chain is being warmed: what is meant for it must wait.
   [[nodiscard]] bool pending() const noexcept AMP_RT { return pending_; }

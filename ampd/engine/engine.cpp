@@ -3,6 +3,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 namespace amp {
 
 EventFd::EventFd(bool open) : fd_(open ? ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1) {}
@@ -15,7 +19,7 @@ Engine::Engine(int sample_rate_hz, const EngineOptions& options)
     : sample_rate_hz_(sample_rate_hz),
       options_(options),
       facts_fd_(options.threaded),
-      load_before_(LoadCounts::kSteps),
+      counted_(1 + kMostBlocksTold),
       pitch_finder_(sample_rate_hz),
       audio_(lines_, sample_rate_hz, options.with_safety, options.budget),
       warm_(lines_, options.threaded, facts_fd_.get()) {}
@@ -89,30 +93,56 @@ std::vector<Fact> Engine::facts() {
   return facts;
 }
 
-Load Engine::load() {
-  std::vector<uint32_t> counts(load_before_.size());
-  Load load;
-  for (size_t i = 0; i < counts.size(); ++i) {
-    const uint32_t total = lines_.load.steps[i].load(std::memory_order_relaxed);
-    counts[i] = total - load_before_[i];
-    load_before_[i] = total;
-    load.blocks += counts[i];
+Shares Engine::read(ShareCounts& counts, Counted& before) {
+  Counted since{};
+  Shares shares;
+  for (int step = 0; step < ShareCounts::kSteps; ++step) {
+    const auto i = static_cast<size_t>(step);
+    const uint32_t total = counts.count(step);
+    since[i] = total - before[i];
+    before[i] = total;
+    shares.callbacks += since[i];
   }
-  const auto quantile = [&](double share) {
-    const auto rank = static_cast<uint32_t>(share * load.blocks);
+  shares.maximum = counts.take_highest();
+  const auto quantile = [&](double part) {
+    const auto rank = static_cast<uint32_t>(part * shares.callbacks);
     uint32_t seen = 0;
-    for (size_t i = 0; i < counts.size(); ++i)
-      if ((seen += counts[i]) > rank) return static_cast<float>(i + 1) / 400;
+    for (int step = 0; step < ShareCounts::kSteps; ++step)
+      if ((seen += since[static_cast<size_t>(step)]) > rank)
+        return std::min(ShareCounts::share(step), shares.maximum);
     return 0.0F;
   };
-  load.p50 = quantile(0.50);
-  load.p99 = quantile(0.99);
-  load.maximum =
-      static_cast<float>(lines_.load.highest_permille.exchange(0, std::memory_order_relaxed)) /
-      1000;
+  shares.p50 = quantile(0.50);
+  shares.p99 = quantile(0.99);
+  return shares;
+}
+
+Load Engine::load() {
+  Load load;
+  Gauges& gauges = lines_.gauges;
+  load.whole = read(gauges.load, counted_[0]);
+  load.slot = gauges.slot.load(std::memory_order_relaxed);
+  for (size_t b = 0; b < gauges.block.size(); ++b) {
+    const Shares shares = read(gauges.block[b], counted_[b + 1]);
+    if (load.slot == counted_slot_ && shares.callbacks > 0) load.blocks.push_back(shares);
+  }
+  counted_slot_ = load.slot;  // what was counted before belongs to two chains
   load.late_engine = warm_.late_by_engine();
   load.late_machine = warm_.late_by_machine();
   return load;
+}
+
+Levels Engine::levels() {
+  const int64_t now = frame();
+  const auto frames = static_cast<double>(std::max<int64_t>(1, now - std::exchange(metered_, now)));
+  std::array<Level, Gauges::kSignalCount> levels;
+  for (size_t s = 0; s < levels.size(); ++s) {
+    Meter& meter = lines_.gauges.meters[s];
+    const double energy = meter.energy();
+    const double since = energy - std::exchange(energy_before_[s], energy);
+    levels[s] = {meter.take_peak(), static_cast<float>(std::sqrt(std::max(0.0, since) / frames))};
+  }
+  return {levels[Gauges::kIn], levels[Gauges::kLeft], levels[Gauges::kRight]};
 }
 
 }  // namespace amp

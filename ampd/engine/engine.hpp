@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -9,14 +10,32 @@
 
 namespace amp {
 
-/// Times of the audio callback as shares of its period.
-struct Load {
-  uint32_t blocks = 0;  ///< callbacks since the last reading
+/// How long something took in each callback since the last reading, as shares of its period.
+struct Shares {
+  uint32_t callbacks = 0;  ///< how many were measured
   float p50 = 0;
   float p99 = 0;
   float maximum = 0;
-  uint32_t late_engine = 0;   ///< blocks late by the engine's own CPU time, since the start
-  uint32_t late_machine = 0;  ///< blocks late while the thread did not run, since the start
+};
+
+/// What the audio thread has to do.
+struct Load {
+  Shares whole;
+  int slot = -1;               ///< the chain that is heard stands there
+  std::vector<Shares> blocks;  ///< of each of its blocks, at most kMostBlocksTold
+  uint32_t late_engine = 0;    ///< blocks late by the engine's own CPU time, since the start
+  uint32_t late_machine = 0;   ///< blocks late while the thread did not run, since the start
+};
+
+/// How loud a signal was since the last reading, 1 is full scale.
+struct Level {
+  float peak = 0;
+  float rms = 0;
+};
+
+/// The guitar as it came in, and both sides as they went out.
+struct Levels {
+  Level in, left, right;
 };
 
 struct EngineOptions {
@@ -85,6 +104,8 @@ class Engine {
   /// Readable when facts wait; -1 unless threaded.
   [[nodiscard]] int facts_fd() const { return facts_fd_.get(); }
   Load load();
+  /// Thread: any, one at a time.
+  Levels levels();
 
   /// Work of the warm thread where there is none. Thread: the only one.
   void service() { warm_.round(); }
@@ -106,13 +127,20 @@ class Engine {
   void process(Callback& callback) noexcept AMP_RT { audio_.process(callback); }
 
  private:
+  /// What of some counts was read before.
+  using Counted = std::array<uint32_t, ShareCounts::kSteps>;
+
   uint32_t send(Command command) noexcept AMP_RT;
+  static Shares read(ShareCounts& counts, Counted& before);
 
   int sample_rate_hz_;
   EngineOptions options_;
   EventFd facts_fd_;
   uint32_t last_id_ = 0;
-  std::vector<uint32_t> load_before_;
+  std::vector<Counted> counted_;  ///< of the whole, then of each block
+  int counted_slot_ = -1;
+  std::array<double, Gauges::kSignalCount> energy_before_{};
+  int64_t metered_ = 0;  ///< frames
   dsp::PitchFinder pitch_finder_;
   Lines lines_;
   Audio audio_;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 
+#include "gauges.hpp"
 #include "mailbox.hpp"
 
 namespace amp {
@@ -44,13 +45,6 @@ class History {
   std::atomic<int64_t> written_{0};
 };
 
-/// How long callbacks took, as shares of their period, counted in steps of 1/400.
-struct LoadCounts {
-  static constexpr int kSteps = 600;
-  std::array<std::atomic<uint32_t>, kSteps> steps{};
-  std::atomic<uint32_t> highest_permille{0};
-};
-
 /// Every queue and number that the audio thread shares with others, and nothing else.
 struct Lines {
   Mailbox<Command, 1024> commands;   ///< control -> audio
@@ -68,7 +62,7 @@ struct Lines {
   /// answered from then on.
   std::atomic<int64_t> next_end_ns{0};
   History history;
-  LoadCounts load;
+  Gauges gauges;
 
   Lines() {
     for (auto& slot : programs) slot = -1;

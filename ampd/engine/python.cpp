@@ -42,6 +42,7 @@ Param describe(const std::string& path, const amp::ParamInfo& info) {
 
 struct Built {
   std::vector<Param> params;
+  std::vector<std::string> blocks;
   std::vector<float> values;
   std::vector<amp::nn::ModelInfo> models;
   int latency_frames, memory_frames;
@@ -125,6 +126,7 @@ Built install(Engine& engine, int slot, const amp::RigSpec& rig) {
   if (slot < 0 || slot >= amp::kSlotCount) throw nb::index_error("slot out of range");
   std::unique_ptr<amp::Chain> chain = engine.build(rig);
   Built built{{},
+              chain->block_names(),
               chain->initial_values(),
               chain->models(),
               chain->latency_frames(),
@@ -304,6 +306,7 @@ void bind_rigs(nb::module_& m) {
 void bind_reports(nb::module_& m) {
   nb::class_<Built>(m, "ChainInfo")
       .def_ro("params", &Built::params)
+      .def_ro("blocks", &Built::blocks)
       .def_ro("values", &Built::values)
       .def_ro("models", &Built::models)
       .def_ro("latency_frames", &Built::latency_frames)
@@ -329,14 +332,26 @@ void bind_reports(nb::module_& m) {
       .def_ro("value", &Fact::value)
       .def_ro("frame", &Fact::frame)
       .def_ro("id", &Fact::id);
+  using amp::Shares;
+  nb::class_<Shares>(m, "Shares")
+      .def_ro("callbacks", &Shares::callbacks)
+      .def_ro("p50", &Shares::p50)
+      .def_ro("p99", &Shares::p99)
+      .def_ro("maximum", &Shares::maximum);
   using amp::Load;
   nb::class_<Load>(m, "Load")
+      .def_ro("whole", &Load::whole)
+      .def_ro("slot", &Load::slot)
       .def_ro("blocks", &Load::blocks)
-      .def_ro("p50", &Load::p50)
-      .def_ro("p99", &Load::p99)
-      .def_ro("maximum", &Load::maximum)
       .def_ro("late_engine", &Load::late_engine)
       .def_ro("late_machine", &Load::late_machine);
+  using amp::Level;
+  nb::class_<Level>(m, "Level").def_ro("peak", &Level::peak).def_ro("rms", &Level::rms);
+  using amp::Levels;
+  nb::class_<Levels>(m, "Levels")
+      .def_ro("input", &Levels::in)
+      .def_ro("left", &Levels::left)
+      .def_ro("right", &Levels::right);
 }
 
 void bind_engine(nb::module_& m) {
@@ -387,6 +402,7 @@ void bind_engine(nb::module_& m) {
       .def("facts", &Engine::facts, Release())
       .def("facts_fd", &Engine::facts_fd)
       .def("load", &Engine::load, Release())
+      .def("levels", &Engine::levels)
       .def("process", &process, "signal"_a, "block_frames"_a = 64,
            "midi"_a = std::vector<std::pair<int, nb::bytes>>{}, "midi_out"_a = nb::none())
       .def("service", &Engine::service, Release());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 
 #if defined(__SSE__)
 #include <immintrin.h>
@@ -42,6 +43,15 @@ namespace amp {
 
 /// The most frames that a block, a chain or a net is given at once. Longer host periods are cut.
 inline constexpr int kMaxFrames = 64;
+
+/// Nanoseconds of CLOCK_MONOTONIC. Thread: any.
+inline int64_t monotonic_ns() noexcept AMP_RT {
+  timespec now{};
+  AMP_RT_TRUST_BEGIN  // the vDSO answers in user space
+      clock_gettime(CLOCK_MONOTONIC, &now);
+  AMP_RT_TRUST_END
+  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
+}
 
 /// Sets flush-to-zero and denormals-are-zero for its lifetime, then restores what was there.
 /// Denormals cost 3.6-5 times the time of a net. Thread: any.

@@ -17,7 +17,7 @@ GIG = RigSet("gig", 1, (("c", 0), ("a", 5), ("gone", 6)))
 
 
 def put(bank: Bank, name: str, slot: int) -> None:
-    bank.put(slot, Built(Plan(Rig(name), {}, ()), {}, {}, {}, 1000, 0, 0.0, ()))
+    bank.put(slot, Built(Plan(Rig(name), {}, ()), {}, {}, {}, 1000, 0, 0.0, (), ()))
 
 
 def cab_rig(library: Library, name: str) -> Rig:

@@ -20,7 +20,17 @@ from ampd.config import MidiConfig
 from ampd.errors import AmpdError, CommandError
 from ampd.library import Library
 from ampd.state import Change, Event, Faulted, JackState, Tuned
-from tests.ampd.conftest import RATE_HZ, SETTLED, heard, host, opened, refusal, run, write_model
+from tests.ampd.conftest import (
+    LIMIT_S,
+    RATE_HZ,
+    SETTLED,
+    heard,
+    host,
+    opened,
+    refusal,
+    run,
+    write_model,
+)
 
 
 def test_selected_rig_plays_with_its_own_values(library: Library) -> None:
@@ -320,7 +330,9 @@ def test_snapshot_is_one_line_of_json_with_everything(library: Library) -> None:
             assert state["jack"]["state"] == "running"
             assert state["jack"]["links"] == [["a:b", "ampd:in_1"]]
             assert state["last_switch"]["target"] == "clean"
-            assert {"p50", "p99", "maximum", "late_engine", "late_machine"} == set(state["load"])
+            assert {"p50", "p99", "maximum", "late_engine", "late_machine", "blocks"} == set(
+                state["load"]
+            )
             assert state["uptime_s"] >= 0
 
     run(story())
@@ -473,6 +485,49 @@ def test_tuner_tells_the_note_that_is_played(library: Library) -> None:
             ear.events.clear()
             await asyncio.sleep(0.15)
             assert not [event for event in ear.events if isinstance(event, Tuned)]
+
+    run(story())
+
+
+def test_levels_are_those_of_what_was_played(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, ear):
+            await session.execute(SelectRig("clean"))
+            await ear.swap("clean")
+            sine = 0.1 * np.sin(2 * np.pi * 100.0 * np.arange(RATE_HZ) / RATE_HZ)
+            await host(session, SETTLED)
+            session.levels()
+            out = await host(session, signal=sine.astype(np.float32))
+            told = session.levels()
+            # They are told with one decimal.
+            assert told.in_peak_db == pytest.approx(-20.0, abs=0.06)
+            assert told.in_rms_db == pytest.approx(-20.0 - 10 * np.log10(2), abs=0.06)
+            assert told.out_peak_db == pytest.approx(20 * np.log10(np.max(np.abs(out))), abs=0.06)
+            rms = np.sqrt(np.mean(np.square(out[0], dtype=np.float64)))
+            assert told.out_rms_db == pytest.approx(20 * np.log10(rms), abs=0.06)
+            await host(session, SETTLED)
+            silent = session.levels()
+            assert (silent.in_peak_db, silent.out_peak_db) == (-120.0, -120.0)
+
+    run(story())
+
+
+def test_load_is_told_for_each_block_of_the_rig_that_is_heard(library: Library) -> None:
+    async def story() -> None:
+        async with opened(library) as (session, ear):
+            await session.execute(SelectRig("drive"))
+            await ear.swap("drive")
+            engine = await session.attach_host(RATE_HZ)
+            async with asyncio.timeout(LIMIT_S):
+                while not session.state.load.blocks:  # it is read once a second
+                    engine.process(np.zeros(SETTLED, np.float32), 64)
+                    await asyncio.sleep(0.01)
+            await session.detach_host()
+            load = session.state.load
+            blocks = {path.split("/")[0] for path in session.state.values if "/" in path}
+            assert {block.name for block in load.blocks} == blocks - {"input", "output"}
+            for block in load.blocks:
+                assert 0 < block.p50 <= block.p99 <= block.maximum <= load.maximum
 
     run(story())
 
