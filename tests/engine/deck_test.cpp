@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <malloc.h>
 
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "effect.hpp"

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <nlohmann/json.hpp>
 
 #include "fixtures.hpp"
 

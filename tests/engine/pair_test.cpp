@@ -1,5 +1,7 @@
 #include "blocks/pair.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <doctest/doctest.h>
 
 #include "chain.hpp"

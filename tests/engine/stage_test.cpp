@@ -1,5 +1,7 @@
 #include "stage.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <doctest/doctest.h>
 
 #include "chain.hpp"

@@ -1,5 +1,7 @@
 #include "nn/wavenet.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <doctest/doctest.h>
 
 #include "fixtures.hpp"

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <juce_gui_basics/juce_gui_basics.h>
+#include <nlohmann/json.hpp>
 
 #include "editor.hpp"
 #include "families.hpp"

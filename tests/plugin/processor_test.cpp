@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <juce_audio_formats/juce_audio_formats.h>
+#include <nlohmann/json.hpp>
 
 #include "host.hpp"
 

@@ -4,6 +4,7 @@
 #include "rt_checks.hpp"
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "families.hpp"
