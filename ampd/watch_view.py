@@ -217,7 +217,7 @@ def _gauges(scene: Scene, width: int, how: Glyphs) -> list[Text]:
     bar = max(10, width - 26)
     lines = [_level(name, meter, scene.now_s, bar, how) for name, meter in scene.meters.items()]
     if not any(meter.told for meter in scene.meters.values()):
-        lines = [Text("level    this daemon tells no levels", "dim")]
+        lines = [Text("level    nothing was heard yet", "dim")]
     lines += [Text(), *_load(scene, bar, how), Text(), _late(scene)]
     switch, rate_hz = scene.state["last_switch"], scene.state["sample_rate_hz"]
     if switch:
@@ -291,15 +291,17 @@ def _late(scene: Scene) -> Text:
 
 
 def _chain(scene: Scene) -> list[Text]:
-    """A line a block, in the order of the sound, with what is not as the block itself has it."""
+    """A line a block, in the order of the sound, with its p50, p99 and longest share of a period
+    and what is not as the block itself has it."""
     state = scene.state
+    loads = {load["name"].partition("+")[0]: load for load in state["load"]["blocks"]}
     blocks: dict[str, Text] = {}
     for path, value in state["values"].items():
         block, _, name = path.rpartition("/")
         knob = state["params"].get(path)
         if not block or knob is None:
             continue
-        line = blocks.setdefault(block, Text(f"{block:<8}", "bold"))
+        line = blocks.setdefault(block, _block(block, loads.get(block)))
         if name == "bypass":
             if value:
                 line.append(" BYPASSED", "yellow")
@@ -307,7 +309,16 @@ def _chain(scene: Scene) -> list[Text]:
             unit = knob["unit"]
             bare = name.removesuffix(f"_{unit.lower()}") if unit else name
             line.append(f" {bare} ", "dim").append(f"{value:g}{' ' * bool(unit)}{unit}")
-    return [line for name, line in blocks.items() if name not in ENDS or line.spans[1:]]
+    head = [Text("block     p50   p99   max %", "dim")] if loads else []
+    return head + [line for name, line in blocks.items() if name not in ENDS or line.spans[1:]]
+
+
+def _block(name: str, load: Mapping[str, float] | None) -> Text:
+    line = Text().append(f"{name:<8}", "bold")
+    if load is not None:
+        shares = (100 * load[key] for key in ("p50", "p99", "maximum"))
+        line.append("".join(f"{share:6.2f}"[:6] for share in shares), "dim")
+    return line
 
 
 # --- below --------------------------------------------------------------------------------------

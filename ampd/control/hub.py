@@ -34,6 +34,8 @@ MIN_GAP_S = 0.02  # between two values of one address for one subscriber
 HOLD_S = 0.1
 LOOK_PERIOD_S = 0.2
 MACHINE_PERIOD_S = 2.0
+METER_PERIOD_S = 0.04
+METERS = (ROOT + "meter/in", ROOT + "meter/out")
 TOKENS = re.compile(r"\[[^]]*\]|\{[^}]*\}|.")
 TOLERANCE = 1e-3  # of what is only looked at: a change smaller than this share is none
 
@@ -113,25 +115,29 @@ class Hub:
         self._session = session
         self._subscribers: dict[Peer, Subscriber] = {}
         self._seen: dict[str, Answer] = {}
+        self._metered: dict[str, Answer] = {}
         self._paths: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
-        self._looker: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._end_events: Callable[[], None] = lambda: None
         self._tree_callbacks: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Begin to pass on what happens."""
         self._end_events = self._session.subscribe(self._pass_on)
-        self._looker = asyncio.create_task(self._look(), name="hub")
+        self._tasks = [
+            asyncio.create_task(self._look(), name="hub"),
+            asyncio.create_task(self._meter(), name="meters"),
+        ]
 
     async def close(self) -> None:
         """Pass on nothing more."""
         self._end_events()
         if self._timer is not None:
             self._timer.cancel()
-        if self._looker is not None:
-            self._looker.cancel()
-            await asyncio.gather(self._looker, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def on_tree_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever other addresses are there than before."""
@@ -151,6 +157,7 @@ class Hub:
         if pattern not in subscriber.patterns and len(subscriber.patterns) >= MAX_PATTERNS:
             raise CommandError(f"subscribe: there are {MAX_PATTERNS} patterns already.")
         subscriber.patterns[pattern] = wants
+        self._metered.clear()
         for address, arguments in self._everything():
             if wants(address):
                 peer.send(address, arguments)
@@ -158,6 +165,7 @@ class Hub:
     def listen(self, peer: Peer, address: str, on: bool) -> None:
         """Pass on, or no more, the changes of one address, until forget(). Raises CommandError."""
         subscriber = self._subscribers.get(peer) or self._admit(peer, float("inf"))
+        self._metered.clear()
         if on:
             subscriber.exact.add(address)
         else:
@@ -244,10 +252,13 @@ class Hub:
             case Tuned(note, cents, hz):
                 self._tell(ROOT + "tuner/pitch", (note, cents, hz))
 
+    def _anybody_hears(self, address: str) -> bool:
+        now = time.monotonic()
+        return any(s.until_s > now and s.hears(address) for s in self._subscribers.values())
+
     def _tell_norm(self, path: str) -> None:
         address = ROOT + path + NORM
-        now = time.monotonic()
-        if any(s.until_s > now and s.hears(address) for s in self._subscribers.values()):
+        if self._anybody_hears(address):
             param = find(self._session.state, path + NORM)
             value = read(param, self._session.state, self.machine) if param else None
             if value is not None:
@@ -322,6 +333,22 @@ class Hub:
                 state = self._session.state
                 self._tell_seen()
                 self._check_tree()
+
+    async def _meter(self) -> None:
+        """Tell how loud it is, while somebody listens and it is not what was told last."""
+        while True:
+            await asyncio.sleep(METER_PERIOD_S)
+            if not any(map(self._anybody_hears, METERS)):
+                continue
+            levels = self._session.levels()
+            told = (
+                (levels.in_peak_db, levels.in_rms_db),
+                (levels.out_peak_db, levels.out_rms_db),
+            )
+            for address, level in zip(METERS, told, strict=True):
+                if self._metered.get(address) != level:
+                    self._metered[address] = level
+                    self._tell(address, level)
 
     def _tell_seen(self) -> None:
         for param in FIXED:

@@ -6,6 +6,7 @@ OSC tree, OSCQuery, `ampd set`, the layouts, the page and the reference in the R
 these rows.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -108,6 +109,13 @@ def _switch_ms(state: State) -> float:
     return state.last_switch.ms_to_audible if state.last_switch else 0.0
 
 
+def _block_loads(state: State) -> str:
+    blocks = state.load.blocks
+    shares = ([round(100 * s, 3) for s in (b.p50, b.p99, b.maximum)] for b in blocks)
+    rows = [[block.name, *each] for block, each in zip(blocks, shares, strict=True)]
+    return json.dumps(rows, separators=(",", ":"))
+
+
 FIXED: tuple[Param, ...] = (
     Param("rig", "s", "rw", "the rig that plays", choices=_rig_names),
     _button("rig/next", "rig", "the next rig in program order that can be played"),
@@ -139,6 +147,12 @@ FIXED: tuple[Param, ...] = (
     ),
     _seen("status/load_p99", "f", "99 of 100 take less", lambda s, _: (s.load.p99 * 100,), "%"),
     _seen("status/load_max", "f", "the longest block", lambda s, _: (s.load.maximum * 100,), "%"),
+    _seen(
+        "status/load_blocks",
+        "s",
+        "JSON: name, p50, p99, maximum of each block of the rig that is heard, %",
+        lambda s, _: (_block_loads(s),),
+    ),
     _seen(
         "status/xruns",
         "i",
@@ -224,6 +238,8 @@ FIXED: tuple[Param, ...] = (
         "sff",
         'note such as E2, cents, Hz; "" and 0: nothing is heard; 20 a second while tuning',
     ),
+    _event("meter/in", "ff", "peak and rms of the guitar since the last one, dB; 25 a second"),
+    _event("meter/out", "ff", "the same of what goes out, of the louder side"),
     _event("error", "ss", "to the sender of what was refused: the address, and one sentence"),
 )
 BY_PATH: Mapping[str, Param] = {param.path: param for param in FIXED}

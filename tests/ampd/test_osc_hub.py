@@ -1,11 +1,13 @@
 """Who hears what and when: patterns, held echoes, the pace, and OSC over TCP."""
 
+import asyncio
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -13,7 +15,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from ampd.control.hub import HOLD_S, MIN_GAP_S, matcher
 from ampd.control.packet import Deframer, PacketError, decode, encode, frame
 from ampd.errors import CommandError
-from tests.ampd.conftest import LIMIT_S, Served
+from tests.ampd.conftest import LIMIT_S, RATE_HZ, SETTLED, Served
 
 SLACK_S = 0.03  # of a loop on a machine that does other things; an event is never early
 
@@ -314,3 +316,36 @@ def test_every_number_type_is_read(tag: str, value: float) -> None:
     builder = OscMessageBuilder("/ampd/x")
     builder.add_arg(value, tag)
     assert decode(builder.build().dgram) == ("/ampd/x", [value])
+
+
+# --- meters -------------------------------------------------------------------------------------
+
+
+def test_meters_are_told_to_who_asks_for_them_and_when_they_move(served: Served) -> None:
+    async def play(level: float) -> None:
+        engine = await served.session.attach_host(RATE_HZ)
+        engine.process(np.full(SETTLED, level, np.float32), 64)
+        await served.session.detach_host()
+
+    def sound(level: float) -> None:
+        asyncio.run_coroutine_threadsafe(play(level), served.loop).result(LIMIT_S)
+
+    with served.client() as client, served.client() as other:
+        other.send("/ampd/subscribe", "/ampd/mix")
+        other.until("/ampd/subscribe")
+        client.send("/ampd/subscribe", "/ampd/meter/*")
+        client.until("/ampd/subscribe")
+        while client.until("/ampd/meter/in") != [-120.0, -120.0]:
+            pass
+        sound(0.5)
+        peak_db, rms_db = client.until("/ampd/meter/in")
+        assert peak_db == pytest.approx(-6.0, abs=0.06)
+        assert rms_db <= peak_db
+        while client.until("/ampd/meter/in") != [-120.0, -120.0]:
+            pass
+        client.socket.settimeout(0.3)
+        with pytest.raises(TimeoutError):  # silence is told once
+            client.until("/ampd/meter/in")
+        other.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            other.receive()

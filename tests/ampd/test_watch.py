@@ -133,9 +133,19 @@ def test_a_peak_stays_and_falls_and_its_highest_is_kept() -> None:
     assert (meter.peak_db, meter.most_db) == (-40.0, -6.0)
 
 
+def test_each_block_stands_with_its_load() -> None:
+    assert "p99   max" not in picture(Scene(state()), 120, 40)
+    blocks = [{"name": "amp+amp2", "p50": 0.0312, "p99": 0.04, "maximum": 0.0913}]
+    loaded = state(load=state()["load"] | {"blocks": blocks})
+    rows = picture(Scene(loaded), 120, 40).splitlines()
+    head = next(n for n, row in enumerate(rows) if "p50   p99   max %" in row)
+    assert "amp       3.12  4.00  9.13" in rows[head + 1]
+    assert "delay    gain" in rows[head + 2]
+
+
 def test_levels_are_shown_once_they_are_told() -> None:
     scene = Scene(state())
-    assert "tells no levels" in picture(scene)
+    assert "nothing was heard yet" in picture(scene)
     scene.meters["in"].take(-30.0, -40.0, 0.0)
     line = next(row for row in picture(scene).splitlines() if " in " in row)
     assert line.count("#") + line.count("|") == round(31 / 2)  # of 31 columns, -30 of -60 dB

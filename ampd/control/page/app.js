@@ -3,6 +3,7 @@
 import { write } from "./dom.js";
 import { Edit, saver, uploader } from "./edit.js";
 import { Health } from "./health.js";
+import { Meters } from "./meters.js";
 import { Rack } from "./rack.js";
 import { Stage } from "./stage.js";
 
@@ -14,6 +15,7 @@ const rack = new Rack();
 const stage = new Stage(at("stage"), rack);
 new Edit(at("edit"), rack, [uploader(say), saver(rack, say)]);
 new Health(at("health"), rack);
+new Meters(at("meters"), rack);
 
 function show(view) {
   for (const each of VIEWS) at(each).hidden = each !== view;

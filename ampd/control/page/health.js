@@ -30,13 +30,15 @@ export class Health {
   #rack;
   #cards;
   #error = el("p", { className: "error", role: "status" });
+  #blocks = el("tbody");
+  #told = "";
 
   constructor(root, rack) {
     this.#rack = rack;
     this.#cards = CARDS.map(([name]) => ({
       root: el("div", { className: "card" }, el("h2", {}, name), el("b"), el("small")),
     }));
-    root.append(el("div", { className: "cards" }, ...this.#cards.map((card) => card.root)), this.#error);
+    root.append(el("div", { className: "cards" }, ...this.#cards.map((card) => card.root)), this.#table(), this.#error);
     for (const type of ["value", "tree", "connection"]) rack.addEventListener(type, () => this.#queue());
   }
 
@@ -50,6 +52,28 @@ export class Health {
     });
   }
 
+  #table() {
+    const head = ["Block", "p50", "p99", "max"].map((text) => el("th", { scope: "col" }, text));
+    return el(
+      "table",
+      { className: "loads" },
+      el("caption", {}, "Share of a period, %"),
+      el("thead", {}, el("tr", {}, ...head)),
+      this.#blocks,
+    );
+  }
+
+  #drawBlocks(told) {
+    if (told === this.#told) return;
+    this.#told = told;
+    const rows = JSON.parse(told || "[]");
+    this.#blocks.replaceChildren(
+      ...rows.map(([name, ...shares]) =>
+        el("tr", {}, el("th", { scope: "row" }, name), ...shares.map((share) => el("td", {}, share.toFixed(2)))),
+      ),
+    );
+  }
+
   #draw() {
     const value = (path) => this.#rack.values.get(path);
     CARDS.forEach(([, main, note, isBad], index) => {
@@ -58,6 +82,7 @@ export class Health {
       write(small, note(value));
       this.#cards[index].root.classList.toggle("bad", Boolean(isBad(value)));
     });
+    this.#drawBlocks(value("status/load_blocks"));
     const error = value("status/error");
     write(this.#error, error ? `Last trouble: ${error}` : "");
   }

@@ -115,7 +115,7 @@ export class Rack extends EventTarget {
       this.#answers.delete(path);
     } else if (path === "error") {
       this.#tell("refused", { address: values[0], text: values[1] });
-    } else if (path.startsWith("event/") || path === "tuner/pitch") {
+    } else if (path.startsWith("event/") || path === "tuner/pitch" || path.startsWith("meter/")) {
       this.#tell(path, values);
     } else if (LISTS.includes(path)) {
       this.lists.set(path, values);
