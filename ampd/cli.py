@@ -379,7 +379,7 @@ def _library(config: Config) -> Library:
 def _ask(
     options: argparse.Namespace, path: str, arguments: Sequence[float | bool | str] = ()
 ) -> list[Any]:
-    from ampd.control.osc import ask  # noqa: PLC0415
+    from ampd.client import ask  # noqa: PLC0415
 
     osc = load_config(options.config).osc
     answer = ask(osc.host, options.port or osc.port, path, arguments, LOAD_LIMIT_S)

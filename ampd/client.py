@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from pythonosc.osc_message import OscMessage, ParseError
-from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
-
+from ampd.command import Value
+from ampd.control.packet import MAX_DATAGRAM, PacketError, decode, encode
 from ampd.errors import CommandError, UnreachableError
 
 ROOT = "/ampd/"
-MAX_DATAGRAM = 65507
-Value = str | int | float | bool
+ANSWER_LIMIT_S = 5.0
 Message = tuple[str, list[Value]]  # the address behind /ampd/, and its arguments
 
 
@@ -46,12 +44,9 @@ class Client:
 
     def send(self, path: str, *arguments: Value) -> None:
         """Send one message and wait for nothing. Raises UnreachableError, CommandError."""
-        builder = OscMessageBuilder(ROOT + path)
         try:
-            for argument in arguments:
-                builder.add_arg(argument)
-            packet = builder.build().dgram
-        except (BuildError, ValueError, UnicodeError) as error:
+            packet = encode(ROOT + path, arguments)
+        except UnicodeError as error:
             raise CommandError(f"{path}: cannot be sent ({error}).") from error
         try:
             self.socket.send(packet)
@@ -62,15 +57,22 @@ class Client:
         """The next message, None where none came within the limit. Raises UnreachableError."""
         self.socket.settimeout(max(limit_s, 1e-3))
         try:
-            message = OscMessage(self.socket.recv(MAX_DATAGRAM))
-        except (TimeoutError, ParseError):
+            address, arguments = decode(self.socket.recv(MAX_DATAGRAM))
+        except (TimeoutError, PacketError):
             return None
         except OSError as error:
             raise self._nobody() from error
-        return message.address.removeprefix(ROOT), list(message.params)
+        return address.removeprefix(ROOT), arguments
 
-    def ask(self, path: str, arguments: Sequence[Value] = (), limit_s: float = 5.0) -> list[Value]:
-        """Send, and wait for the answer at the same path.
+    def ask(
+        self,
+        path: str,
+        arguments: Sequence[Value] = (),
+        limit_s: float = ANSWER_LIMIT_S,
+        answer_path: str = "",
+    ) -> list[Value]:
+        """Send, and wait for the answer, which comes at the same path, or for a button ("rig/next")
+        at the one of what it moves: answer_path ("rig").
 
         Raises UnreachableError where none comes, CommandError with the daemon's own sentence.
         """
@@ -81,7 +83,7 @@ class Client:
             if message is None:
                 continue
             found, answer = message
-            if found == path:
+            if found == (answer_path or path):
                 return answer
             if found == "error" and answer[:1] == [ROOT + path]:
                 raise CommandError(str(answer[1]) if len(answer) > 1 else "refused")
@@ -92,3 +94,16 @@ class Client:
             f"No ampd answers at {self._place}; start one with 'ampd run', or name its port by "
             f"--port."
         )
+
+
+def ask(
+    host: str,
+    port: int,
+    path: str,
+    arguments: Sequence[Value] = (),
+    limit_s: float = ANSWER_LIMIT_S,
+    answer_path: str = "",
+) -> list[Value]:
+    """Client.ask, and nothing else said: ask("127.0.0.1", 9010, "rig", ["drive"])."""
+    with Client(host, port) as client:
+        return client.ask(path, arguments, limit_s, answer_path)

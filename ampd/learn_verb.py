@@ -30,7 +30,7 @@ from ampd.midi_file import add_binding, forget, read_map
 from ampd.profiles import compile as compile_map
 from ampd.profiles import reserved
 
-# (path, most seconds to wait) -> the answer at the same address; ampd.control.osc.ask
+# (path, most seconds to wait) -> the answer at the same address; ampd.client.ask
 Daemon: TypeAlias = Callable[[str, float], list[Any]]
 Tell: TypeAlias = Callable[[str], None]
 
@@ -73,7 +73,7 @@ def learn_controller(options: argparse.Namespace) -> int:
                 f"{config.midi.map} no longer binds {describe_control(binding)} to {binding.path}"
             )
         return 0
-    from ampd.control.osc import ask  # noqa: PLC0415 (loads the engine)
+    from ampd.client import ask  # noqa: PLC0415
 
     host, port = config.osc.host, options.port or config.osc.port
     keys = ("path", "low", "high", "mode", "curve")

@@ -1,7 +1,6 @@
 """ampd snapshot | sets | tune | panic: what a foot does, from a terminal, on the running daemon."""
 
 import argparse
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,24 +114,20 @@ def needle(note: str, cents: float, hz: float) -> str:
 
 def _pitches(options: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
     """What the tuner hears, until the daemon is silent for too long."""
-    from ampd.control.osc import MAX_DATAGRAM, ROOT, decode, encode  # noqa: PLC0415
+    from ampd.client import ROOT, Client  # noqa: PLC0415
 
     host, port = _place(options)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as client:
-        client.connect((host, port))
-        client.settimeout(SILENCE_S)
+    with Client(host, port) as client:
         renewed_s = 0.0
         while True:
             if time.monotonic() - renewed_s > LEASE_S / 2:
                 renewed_s = time.monotonic()
-                client.send(encode(f"{ROOT}subscribe", [f"{ROOT}tuner/", LEASE_S]))
-            try:
-                address, arguments = decode(client.recv(MAX_DATAGRAM))
-            except OSError as error:
-                raise UnreachableError(f"{host}:{port} is silent; is ampd still up?") from error
-            if address == f"{ROOT}tuner/pitch":
-                note, cents, hz = arguments
+                client.send("subscribe", f"{ROOT}tuner/", LEASE_S)
+            message = client.receive(SILENCE_S)
+            if message is None:
+                raise UnreachableError(f"{host}:{port} is silent; is ampd still up?")
+            if message[0] == "tuner/pitch":
+                note, cents, hz = message[1]
                 yield str(note), float(cents), float(hz)
 
 
@@ -142,13 +137,13 @@ def _place(options: argparse.Namespace) -> tuple[str, int]:
 
 
 def _ask(options: argparse.Namespace, path: str, *arguments: float | bool | str) -> list[Any]:
-    from ampd.control.osc import ask  # noqa: PLC0415
+    from ampd.client import ask  # noqa: PLC0415
 
     return list(ask(*_place(options), path, arguments))
 
 
 def _press(options: argparse.Namespace, button: str, moved: str) -> list[Any]:
     """Press a button; the new value of what it moves."""
-    from ampd.control.osc import ask  # noqa: PLC0415
+    from ampd.client import ask  # noqa: PLC0415
 
     return list(ask(*_place(options), button, answer_path=moved))

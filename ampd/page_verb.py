@@ -31,8 +31,8 @@ def add_page(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -
 
 def show_page(options: argparse.Namespace) -> int:
     """ampd page"""
+    from ampd.client import ask  # noqa: PLC0415
     from ampd.control.announce import host_name, lan_addresses, page_address  # noqa: PLC0415
-    from ampd.control.osc import ask  # noqa: PLC0415
 
     config = load_config(options.config)
     port = options.port or config.osc.port
@@ -54,8 +54,8 @@ def show_page(options: argparse.Namespace) -> int:
 
 def write_layouts(options: argparse.Namespace) -> int:
     """ampd layouts [FOLDER]"""
+    from ampd.client import ask  # noqa: PLC0415
     from ampd.control.layouts import open_stage_control, params_of, touch_osc  # noqa: PLC0415
-    from ampd.control.osc import ask  # noqa: PLC0415
 
     osc = load_config(options.config).osc
     state = json.loads(str(ask(osc.host, options.port or osc.port, "status")[0]))

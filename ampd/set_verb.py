@@ -26,7 +26,7 @@ def add_set(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) ->
 
 def set_value(options: argparse.Namespace) -> int:
     """ampd set [PATH [VALUE]]"""
-    from ampd.control.osc import ROOT, ask  # noqa: PLC0415
+    from ampd.client import ROOT, ask  # noqa: PLC0415
     from ampd.control.params import NORM  # noqa: PLC0415
 
     osc = load_config(options.config).osc

@@ -23,7 +23,7 @@ from ampd.control.packet import (
     unpack,
 )
 from ampd.control.params import BY_PATH, ROOT, Answer
-from ampd.errors import CommandError, ListenError, UnreachableError
+from ampd.errors import ListenError
 
 __all__ = [  # with what every client of ours needs
     "MAX_DATAGRAM",
@@ -31,7 +31,6 @@ __all__ = [  # with what every client of ours needs
     "OscEndpoint",
     "PacketError",
     "Reception",
-    "ask",
     "decode",
     "encode",
     "unpack",
@@ -199,38 +198,3 @@ def _is_value(data: bytes) -> bool:
     path = address.removeprefix(ROOT)
     floats = [type(argument) for argument in arguments] == [float]
     return floats and b",f\0\0" in data and address.startswith(ROOT) and path not in BY_PATH
-
-
-def ask(
-    host: str,
-    port: int,
-    path: str,
-    arguments: Sequence[Value | int] = (),
-    limit_s: float = 5.0,
-    answer_path: str = "",
-) -> list[Value | int]:
-    """Send one command to a running daemon and wait for its answer (the command line's client).
-
-    path, arguments: "rig", ["drive"]. Returns the arguments of the answer, which comes at the same
-    address, or for a button ("rig/next") at the one of what it moves: answer_path ("rig").
-    Raises UnreachableError when nothing answers, CommandError with the daemon's own sentence.
-    """
-    nobody = UnreachableError(
-        f"No ampd answers at {host}:{port}; start one with 'ampd run', or name its port by --port."
-    )
-    deadline_s = time.monotonic() + limit_s
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as client:
-        try:
-            client.connect((host, port))
-            client.send(encode(ROOT + path, arguments))
-            while (left_s := deadline_s - time.monotonic()) > 0:
-                client.settimeout(left_s)
-                address, answer = decode(client.recv(MAX_DATAGRAM))
-                if address == ROOT + "error":
-                    raise CommandError(str(answer[1]) if len(answer) > 1 else "refused")
-                if address == ROOT + (answer_path or path):
-                    return answer
-        except (OSError, PacketError) as error:
-            raise nobody from error
-    raise nobody

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from ampd import __version__
-from ampd.control.osc import MAX_DATAGRAM, PacketError, ask, decode, encode, unpack
+from ampd.client import ask
+from ampd.control.osc import MAX_DATAGRAM, PacketError, decode, encode, unpack
 from ampd.control.params import FIXED
 from ampd.errors import CommandError, UnreachableError
 from tests.ampd.conftest import LIMIT_S, Served, host
