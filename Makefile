@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test run check plugin plugin-install test-plugin rtsan asan fuzz test-arm bench \
+.PHONY: help demo test run lint check plugin plugin-install test-plugin rtsan asan fuzz test-arm bench \
 	bench-arm format clean
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ ARGS ?=
 
 # The one list of system packages. libjack itself is opened at run time, whoever provides it.
 APT_PACKAGES := g++ cmake ninja-build python3-venv python3-dev nlohmann-json3-dev doctest-dev \
-	libjack-jackd2-dev jackd2 liblo-tools
+	ccache libjack-jackd2-dev jackd2 liblo-tools
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 RTSAN_PACKAGES := clang-22 libclang-rt-22-dev llvm-22
 ARM_PACKAGES := g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
@@ -26,6 +26,13 @@ PLUGIN_TEST_PACKAGES := doctest-dev xvfb xauth openbox xdotool x11-utils imagema
 	fonts-dejavu-core zenity lilv-utils sordi lv2-dev ardour jackd2
 PLUGIN := build/plugin/ampd_plugin_artefacts/Release
 PLUGIN_SOURCES := plugin/CMakeLists.txt $(shell find plugin/source ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
+
+# The module, the tests and the plugin compile the same sources with the same flags: once is enough.
+# ccache tells compilers apart by their names.
+export CXX
+export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
+export CCACHE_BASEDIR = $(abspath ..)
+export CCACHE_NOHASHDIR = 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,19 +48,21 @@ demo: $(VENV)/.demo  ## play a guitar through the daemon, switch rigs, record it
 run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input system:capture_2")
 	@exec $(BIN)/ampd run $(ARGS)
 
-test: check build/tests/.built  ## everything; says what it skipped and why
+test: lint build/tests/.built  ## everything; says what it skipped and why
 	$(call install_packages,$(BROWSER_PACKAGES))
 	ctest --test-dir build/tests --output-on-failure --timeout 300
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(VENV)/.dev build/tests/.built  ## formatting, lint, types and sizes, without the tests
+lint: $(VENV)/.dev  ## formatting, types and sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	find ampd/engine plugin tests/engine tests/fuzz tests/plugin -name '*.?pp' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/lizard -w -C 15 -L 80 ampd plugin trainer tests
+
+check: lint build/tests/.built  ## the same, and what clang-tidy says of the engine
 	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tests -quiet \
 	  -j $(shell nproc) 'ampd/engine/.*' >build/tidy.log 2>&1 || { cat build/tidy.log; exit 1; }
-	$(BIN)/lizard -w -C 15 -L 80 ampd plugin trainer tests
 
 plugin: build/plugin/.built  ## the studio plugin: VST3, LV2 and Standalone, in build/plugin
 	@echo "$(PLUGIN)"
