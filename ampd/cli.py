@@ -1,42 +1,51 @@
 """The verbs of the command line. Exit codes are those of ampd.errors.
 
 Each verb imports what it needs when it runs, so that help comes at once and needs neither the
-compiled engine nor libjack.
+compiled engine nor libjack. Of the modules that add verbs only that of the verb that is asked for
+is loaded.
 """
 
 import argparse
 import json
-import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ampd import __version__
 from ampd.config import MAX_OUTPUTS, Config, load_config
-from ampd.doctor_verb import add_doctor
 from ampd.errors import AmpdError, CommandError, EngineError, LibraryError, UnreachableError
-from ampd.help import BENCH, CHECK, EXAMPLES, LEARN
-from ampd.learn_verb import add_options, learn_controller
-from ampd.library import Library
-from ampd.library_verbs import add_library
-from ampd.live_verbs import add_live
-from ampd.page_verb import add_page
-from ampd.rig_verbs import add_rig
-from ampd.set_verb import add_set
-from ampd.watch_verb import add_watch
+from ampd.help import BENCH, CHECK, EXAMPLES
+
+if TYPE_CHECKING:
+    from ampd.library import Library
 
 MAX_PORT = 65535
 MAX_BLOCK_FRAMES = 8192
 MIN_RATE_HZ, MAX_RATE_HZ = 8000, 768000
 LOAD_LIMIT_S = 10.0
 
+HERE = ("run", "ports", "status", "rigs", "load", "render", "check", "bench")
+# Modules that add verbs, and which.
+ADDERS: Mapping[str, tuple[str, ...]] = {
+    "set_verb": ("set",),
+    "live_verbs": ("snapshot", "sets", "tune", "panic"),
+    "learn_verb": ("learn",),
+    "page_verb": ("page", "layouts"),
+    "watch_verb": ("watch",),
+    "library_verbs": ("models", "irs"),
+    "doctor_verb": ("doctor",),
+    "rig_verbs": ("rig",),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = build_parser(words[0] if words else "").parse_args(words)
     try:
         code: int = options.verb(options)
         sys.stdout.flush()
@@ -52,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(asked: str = "") -> argparse.ArgumentParser:
+    """The command line for a verb that is asked for; for any other word all of it."""
     parser = argparse.ArgumentParser(
         prog="ampd",
         description="A guitar amp rack without a screen: models and rigs, live through JACK.",
@@ -64,12 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_run(verbs)
     _add_remote(verbs)
-    add_set(verbs, _verb, _port)
-    add_live(verbs, _verb, _port)
-    add_page(verbs, _verb, _port)
-    add_watch(verbs, _verb, _port)
-    add_library(verbs, _verb, _port)
-    add_doctor(verbs, _verb, _port)
+    own = [module for module, names in ADDERS.items() if asked in names]
+    for module in own or (() if asked in HERE else ADDERS):
+        import_module(f"ampd.{module}").add_verbs(verbs, _verb, KINDS)
     _add_offline(verbs)
     return parser
 
@@ -120,15 +126,7 @@ def _add_remote(verbs: Any) -> None:
     )
     load = _verb(verbs, "load", load_rig, "switch the running daemon to another rig")
     load.add_argument("name", metavar="NAME", help="a rig, as 'ampd rigs' lists them")
-    learn = _verb(
-        verbs,
-        "learn",
-        learn_controller,
-        "bind the MIDI controller that moves next to a knob",
-        LEARN,
-    )
-    add_options(learn)
-    for parser in (status, rigs, load, learn):
+    for parser in (status, rigs, load):
         parser.add_argument("--port", type=_port, metavar="N", help="the daemon's OSC port")
 
 
@@ -159,7 +157,6 @@ def _add_offline(verbs: Any) -> None:
         "--isa", default="auto", metavar="X", help="auto, scalar, generic, avx2 ..."
     )
     _add_check(verbs)
-    add_rig(verbs, _verb, _rate)
     _add_bench(verbs)
 
 
@@ -205,13 +202,16 @@ def _bounded(text: str, low: int, high: int) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
 
 
+KINDS: Mapping[str, Callable[[str], int]] = {"port": _port, "rate": _rate}
+
+
 # --- verbs --------------------------------------------------------------------------------------
 
 
 def run_daemon(options: argparse.Namespace) -> int:
     """ampd run"""
-    # A third of the time that every other verb takes to start.
     import asyncio  # noqa: PLC0415
+    import logging  # noqa: PLC0415
 
     from ampd.daemon import Start, run  # noqa: PLC0415
 
@@ -372,7 +372,9 @@ def bench_models(options: argparse.Namespace) -> int:
     return code
 
 
-def _library(config: Config) -> Library:
+def _library(config: Config) -> "Library":
+    from ampd.library import Library  # noqa: PLC0415
+
     return Library(config.paths.rigs, config.paths.models, config.paths.cabs)
 
 

@@ -3,19 +3,23 @@
 Answers come from the daemon of this machine; what does not parse is dropped.
 """
 
+from __future__ import annotations
+
 import socket
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
-from ampd.command import Value
 from ampd.control.packet import MAX_DATAGRAM, PacketError, decode, encode
 from ampd.errors import CommandError, UnreachableError
 
+if TYPE_CHECKING:
+    from ampd.command import Value
+
 ROOT = "/ampd/"
 ANSWER_LIMIT_S = 5.0
-Message = tuple[str, list[Value]]  # the address behind /ampd/, and its arguments
+Message: TypeAlias = "tuple[str, list[Value]]"  # the address behind /ampd/, and its arguments
 
 
 class Client:

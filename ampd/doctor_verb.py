@@ -3,7 +3,7 @@
 import argparse
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,15 @@ LIMIT_S = 3.0  # for a server that hangs
 STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "unknown": "dim"}
 
 
-def add_doctor(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
-    """Add the verb to the command line; `verb` adds one, `port` reads a UDP port."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verb to the command line; `verb` adds one; ampd.cli.KINDS."""
     parser = verb(
         verbs, "doctor", examine_machine, "say what keeps this machine from real time", DOCTOR
     )
     parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
-    parser.add_argument("--port", type=port, metavar="N", help="the daemon's OSC port")
+    parser.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's OSC port")
 
 
 def examine_machine(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from ampd.config import Config, load_config
 from ampd.errors import CommandError, UnreachableError
+from ampd.help import LEARN
 from ampd.midi import (
     BANK_CONTROLS,
     CHANNEL_COUNT,
@@ -40,8 +41,13 @@ ANSWER_LIMIT_S = 5.0
 LOWER_HALVES = range(BANK_CONTROLS[1] + 1, 2 * BANK_CONTROLS[1])
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb, but for --config and --port, which all verbs have."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verb to the command line; `verb` adds one; ampd.cli.KINDS."""
+    text = "bind the MIDI controller that moves next to a knob"
+    parser = verb(verbs, "learn", learn_controller, text, LEARN)
+    parser.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's OSC port")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("path", metavar="PATH", nargs="?", help="a knob, switch or action")
     what.add_argument("--list", action="store_true", help="show every binding in force, and stop")

@@ -4,7 +4,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ampd.config import Config, load_config
@@ -17,8 +17,10 @@ Row = dict[str, Any]
 Page = dict[str, Any]
 
 
-def add_library(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
-    """Add the verbs to the command line; `verb` adds one, `port` reads a UDP port."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verbs to the command line; `verb` adds one; ampd.cli.KINDS."""
     models = verb(verbs, "models", list_models, "find models by name, gear, tone, cost", MODELS)
     irs = verb(verbs, "irs", list_irs, "find the impulse responses of cabinets", IRS)
     for parser in (models, irs):
@@ -27,7 +29,7 @@ def add_library(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]
             "--limit", type=_rows, metavar="N", help=f"rows, default {DEFAULT_ROWS}; 0 = all"
         )
         parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
-        parser.add_argument("--port", type=port, metavar="N", help="the daemon's OSC port")
+        parser.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's OSC port")
 
 
 def _rows(text: str) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ampd.config import load_config
@@ -15,8 +15,10 @@ LEASE_S = 10
 SILENCE_S = 3.0
 
 
-def add_live(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
-    """Add the verbs to the command line; `verb` adds one, `port` reads a UDP port."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verbs to the command line; `verb` adds one; ampd.cli.KINDS."""
     snapshot = verb(
         verbs, "snapshot", choose_snapshot, "choose a snapshot of the rig that plays", SNAPSHOT
     )
@@ -32,7 +34,7 @@ def add_live(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -
     )
     panic = verb(verbs, "panic", stop_howling, "whatever hangs or howls: the dry guitar, at once")
     for parser in (snapshot, sets, tune, panic):
-        parser.add_argument("--port", type=port, metavar="N", help="the daemon's OSC port")
+        parser.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's OSC port")
 
 
 def choose_snapshot(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from ampd.errors import CommandError
 from ampd.help import LAYOUTS, PAGE
 
 
-def add_page(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
-    """Add the verb to the command line; `verb` adds one, `port` reads a port."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verb to the command line; `verb` adds one; ampd.cli.KINDS."""
     page = verb(verbs, "page", show_page, "show where a phone or a browser finds the rack", PAGE)
     layouts = verb(
         verbs,
@@ -26,7 +28,7 @@ def add_page(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -
         "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="default: here"
     )
     for parser in (page, layouts):
-        parser.add_argument("--port", type=port, metavar="N", help="the daemon's port")
+        parser.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's port")
 
 
 def show_page(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import argparse
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +32,10 @@ SETTLE_ROUNDS = 4096
 PROGRAM_LINE = re.compile(r"^program\s*:.*\n?", re.MULTILINE)
 
 
-def add_rig(verbs: Any, verb: Callable[..., Any], rate: Callable[[str], int]) -> None:
-    """Add `rig` and its three parts to the command line; `verb` adds one, `rate` reads a Hz."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add `rig` and its three parts to the command line; `verb` adds one; ampd.cli.KINDS."""
     rig = verbs.add_parser(
         "rig",
         help="show a rig, write a new one, or say whether rigs play",
@@ -58,7 +60,11 @@ def add_rig(verbs: Any, verb: Callable[..., Any], rate: Callable[[str], int]) ->
     )
     for parser in (show, validate):
         parser.add_argument(
-            "--rate", type=rate, default=DEFAULT_RATE_HZ, metavar="HZ", help="of the host, 48000"
+            "--rate",
+            type=kinds["rate"],
+            default=DEFAULT_RATE_HZ,
+            metavar="HZ",
+            help="of the host, 48000",
         )
 
 

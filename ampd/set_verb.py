@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ampd.config import load_config
@@ -12,8 +12,10 @@ from ampd.help import SET
 WORDS = {"on": True, "true": True, "off": False, "false": False}
 
 
-def add_set(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
-    """Add the verb to the command line; `verb` adds one, `port` reads a port."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verb to the command line; `verb` adds one; ampd.cli.KINDS."""
     set_ = verb(verbs, "set", set_value, "turn a knob of the rig that plays, or list them", SET)
     set_.add_argument(
         "path", nargs="?", metavar="PATH", help="block/param, mix, bypass ...; none: list them all"
@@ -21,7 +23,7 @@ def add_set(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) ->
     set_.add_argument(
         "value", nargs="?", metavar="VALUE", help="a number, on/off, or 40%% of the way; none: show"
     )
-    set_.add_argument("--port", type=port, metavar="N", help="the daemon's OSC port")
+    set_.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's OSC port")
 
 
 def set_value(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ampd.config import load_config
@@ -11,10 +11,12 @@ from ampd.errors import CommandError
 from ampd.help import WATCH
 
 
-def add_watch(verbs: Any, verb: Callable[..., Any], port: Callable[[str], int]) -> None:
-    """Add the verb to the command line; `verb` adds one, `port` reads a UDP port."""
+def add_verbs(
+    verbs: Any, verb: Callable[..., Any], kinds: Mapping[str, Callable[[str], int]]
+) -> None:
+    """Add the verb to the command line; `verb` adds one; ampd.cli.KINDS."""
     parser = verb(verbs, "watch", watch_daemon, "see the running daemon live, and play it", WATCH)
-    parser.add_argument("--port", type=port, metavar="N", help="the daemon's OSC port")
+    parser.add_argument("--port", type=kinds["port"], metavar="N", help="the daemon's OSC port")
 
 
 def watch_daemon(options: argparse.Namespace) -> int:

@@ -8,10 +8,14 @@ Source: Open Sound Control 1.0 specification, opensoundcontrol.org; over TCP eac
 behind its size, an int32.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-from ampd.command import Value
+if TYPE_CHECKING:  # clients start quicker without the rigs behind it
+    from ampd.command import Value
 
 MAX_DATAGRAM = 65507
 MAX_ADDRESS = 255
@@ -152,7 +156,7 @@ def _read_truth(_: bytes, place: int, tag: str, __: str) -> tuple[Value | int, i
     return tag == "T", place
 
 
-Reader = Callable[[bytes, int, str, str], tuple[Value | int, int]]
+Reader: TypeAlias = "Callable[[bytes, int, str, str], tuple[Value | int, int]]"
 READERS: dict[str, Reader] = {
     **dict.fromkeys("ifhd", _read_number),
     "s": _read_text,

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import soundfile
 
+from ampd.cli import ADDERS, HERE
 from ampd.library import Library
 from tests.ampd.conftest import RATE_HZ, Served
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
     *("run", "status", "rigs", "load", "set", "ports", "render", "check", "bench"),
-    *("rig", "snapshot", "sets", "tune", "panic", "learn"),
+    *("rig", "snapshot", "sets", "tune", "panic", "learn", "page", "layouts"),
+    *("watch", "models", "irs", "doctor"),
 )
 
 
@@ -69,6 +71,22 @@ def test_help_does_not_load_the_engine() -> None:
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
+
+
+def test_every_verb_is_where_the_command_line_looks_for_it() -> None:
+    assert set(VERBS) == {*HERE, *(verb for verbs in ADDERS.values() for verb in verbs)}
+
+
+def test_a_verb_loads_neither_the_other_verbs_nor_what_reads_rigs() -> None:
+    code = (
+        "import sys, ampd.cli, ampd.client\n"
+        "ampd.cli.build_parser('models')\n"
+        "loaded = {'yaml', 'logging', 'ampd.rig', 'ampd.learn_verb', 'ampd.client'}\n"
+        "print(sorted(loaded & set(sys.modules)))\n"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "['ampd.client']\n"
 
 
 @pytest.mark.parametrize(
