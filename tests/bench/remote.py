@@ -1,53 +1,65 @@
-"""The remote's own figures, each as one JSON line; no JACK, and no sound card.
+"""The remote's own figures, each as one JSON line; no sound card.
 
     python -m tests.bench.remote [echo] [flood] [page] [step]
 
-echo   OSC command to its answer at the same client, over `--rounds`, idle and with a page, 25 Hz of
-       tuner and four subscribers on
+echo   OSC command to its answer at the same client, over `--rounds`, idle and with a page,
+       ampd watch and four subscribers on, the meters moving
 flood  valid messages for `--seconds` at `--rate`, with hostile packets between them: does control
-       live, and how long after the last message is the last value in force
+       live, how long after the last message is the last value in force, and does one sample of the
+       sound differ from the same sound without them
 page   chromium here: touch to the accepted value shown, bytes and ms of a first visit, CPU time
-       of the daemon with the page and the tuner on
-step   two pages and an OSC client turn the same knobs at random for `--seconds`: how long after the
-       last change do all show the same
+       of the daemon's loop with the page on and the meters moving
+step   two pages, an OSC client and a MIDI controller turn the same knobs at random for `--seconds`:
+       how long after the last change do all show the same
 """
 
 import argparse
+import fcntl
 import json
 import os
+import pty
 import random
-import socket
-import sys
+import struct
+import subprocess
 import tempfile
+import termios
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pythonosc.osc_message_builder import OscMessageBuilder
 
+from ampd.control.packet import encode
 from tests.demo.osc import Osc
-from tests.demo.stage import Daemon, Stage
+from tests.demo.stage import AMPD, Stage
+from tests.e2e.flood import HARMLESS, Flood, harmless
+from tests.e2e.foot import control
+from tests.e2e.rack import RATE_HZ, RIGS, SILENCE_FRAMES, Rack, noise, write_library
 
 ADDRESS = "/ampd/input/gain_db"
 SUBSCRIBERS = 4
 TICKS = os.sysconf("SC_CLK_TCK")
-HOSTILE = Path(__file__).resolve().parents[3] / "shared" / "osc-hostile.json"
 CPU_SECONDS = 10.0
 
 
 @contextmanager
-def daemon() -> Iterator[Daemon]:
-    """A daemon with the project's rigs that finds no server."""
+def live(rigs: Mapping[str, str] = RIGS) -> Iterator[Rack]:
+    """A daemon that plays the first of the rigs on a server of its own."""
     with (
-        tempfile.TemporaryDirectory() as folder,
-        Stage(Path(folder), server_name="nobody") as stage,
+        tempfile.TemporaryDirectory() as name,
+        Stage(Path(name), private=True, server_name="remote") as stage,
     ):
-        settings = {"server_name": '"nobody"'}
-        program = (sys.executable, "-m", "ampd.cli")
-        yield stage.start_daemon("--rig", "clean", settings=settings, program=program)
+        write_library(Path(name), rigs)
+        stage.start_server()
+        settings = {"rigs": '"rigs"', "models": '"models"', "server_name": '"remote"'}
+        running = stage.start_daemon("--rig", next(iter(rigs)), settings=settings)
+        with running.osc() as osc:
+            rack = Rack(stage, running, osc)
+            rack.until_jack("running")
+            yield rack
 
 
 def say(**row: Any) -> None:
@@ -75,70 +87,83 @@ def echo_ms(osc: Osc, rounds: int) -> list[float]:
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def cpu_seconds(pid: int, of: str = "") -> float:
+    """User and system time so far of a process, or of its thread that runs the control plane."""
+    fields = Path(f"/proc/{pid}{of}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@contextmanager
+def terminal(port: int) -> Iterator[None]:
+    """ampd watch on a terminal of 80x24 that somebody reads."""
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    argv = [AMPD, "watch", "--port", str(port)]
+    watch = subprocess.Popen(argv, stdin=writer, stdout=writer, stderr=writer, close_fds=True)
+    os.close(writer)
+    threading.Thread(target=_read_all, args=(reader,), daemon=True).start()
+    try:
+        yield
+    finally:
+        watch.terminate()
+        watch.wait(10.0)
+        os.close(reader)
+
+
+def _read_all(reader: int) -> None:
+    with suppress(OSError):
+        while os.read(reader, 65536):
+            pass
 
 
 def measure_echo(options: argparse.Namespace) -> None:
     from tests.e2e.browser import Page  # noqa: PLC0415 (selenium)
 
-    with daemon() as running, running.osc() as osc:
-        osc.ask("/ampd/ping")
+    with live() as rack, ExitStack() as stack:
+        osc = rack.osc
+        passage = rack.begin(noise(options.rounds * 0.05))  # so that the meters move
         idle = echo_ms(osc, options.rounds)
         say(bench="osc_echo_ms", load="idle", rounds=len(idle), limit_p99=5, **percentiles(idle))
-        with ExitStack() as stack:
-            for _ in range(SUBSCRIBERS):
-                stack.enter_context(running.osc()).ask("/ampd/subscribe")
-            page = Page(running.port)
-            stack.callback(page.close)
-            page.open("#edit")
-            osc.ask("/ampd/tuner", True)
-            busy = echo_ms(osc, options.rounds)
-        load = f"page, tuner, {SUBSCRIBERS} subscribers"
+        for _ in range(SUBSCRIBERS):
+            stack.enter_context(rack.daemon.osc()).ask("/ampd/subscribe")
+        page = Page(rack.daemon.port)
+        stack.callback(page.close)
+        page.open("#edit")
+        stack.enter_context(terminal(rack.daemon.port))
+        busy = echo_ms(osc, options.rounds)
+        passage.player.stop()
+        load = f"page, terminal, meters of {SUBSCRIBERS} subscribers"
         say(bench="osc_echo_ms", load=load, rounds=len(busy), limit_p99=15, **percentiles(busy))
 
 
-def message(address: str, value: float) -> bytes:
-    builder = OscMessageBuilder(address)
-    builder.add_arg(float(value))
-    return bytes(builder.build().dgram)
-
-
 def measure_flood(options: argparse.Namespace) -> None:
-    hostile = [bytes.fromhex(p["hex"]) for p in json.loads(HOSTILE.read_text())]
-    values = [message(ADDRESS, -40 + step / 25) for step in range(2000)]
-    with daemon() as running, running.osc() as osc:
-        osc.ask("/ampd/ping")
-        begin_cpu, begin = cpu_seconds(running.running.process.pid), time.monotonic()
-        sent = 0
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
-            flood.connect(("127.0.0.1", running.port))
-            while (now := time.monotonic()) < begin + options.seconds:
-                while sent < (now - begin) * options.rate:
-                    flood.send(values[sent % len(values)])
-                    sent += 1
-                    if sent % 100 == 0:
-                        flood.send(hostile[sent // 100 % len(hostile)])
-                time.sleep(0.001)
-            flood.send(message(ADDRESS, 12.5))
-            last = time.monotonic()
-        seconds = last - begin
-        while osc.ask(ADDRESS).values[0] != 12.5:
-            if time.monotonic() - last > 20.0:
+    """The same sound through the daemon twice, the second time with the flood beside it."""
+    with live({"net": RIGS["net"]}) as rack:
+        osc, sound = rack.osc, noise(options.seconds)
+        calm = rack.passed(sound)
+        flood = Flood(rack.daemon.port, harmless(osc), options.rate)
+        before, begin = cpu_seconds(rack.pid), time.monotonic()
+        passage = rack.begin(sound)
+        flood.start()
+        flooded = passage.end()
+        busy = (cpu_seconds(rack.pid) - before) / (time.monotonic() - begin)
+        last_s = flood.end(encode(HARMLESS, [441.5]))
+        while (value := osc.ask(HARMLESS).values[0]) != 441.5:
+            if time.monotonic() - last_s > 20.0:
                 break
-        settled_ms = 1000.0 * (time.monotonic() - last)
-        busy = (cpu_seconds(running.running.process.pid) - begin_cpu) / seconds
-        say(
-            bench="osc_flood",
-            messages_per_s=round(sent / seconds),
-            seconds=round(seconds, 1),
-            last_value_ms=round(settled_ms, 1),
-            limit_ms=50,
-            in_force=osc.ask(ADDRESS).values[0] == 12.5,
-            daemon_cores=round(busy, 2),
-        )
+        settled_ms = 1000.0 * (time.monotonic() - last_s)
+    differ = int((calm[SILENCE_FRAMES:] != flooded[SILENCE_FRAMES:]).any(axis=1).sum())
+    say(
+        bench="osc_flood",
+        messages_per_s=round(flood.sent / flood.seconds),
+        seconds=round(flood.seconds, 1),
+        last_value_ms=round(settled_ms, 1),
+        limit_ms=50,
+        in_force=value == 441.5,
+        frames_that_differ=differ,
+        of_frames=len(calm) - SILENCE_FRAMES,
+        daemon_cores=round(busy, 2),
+    )
 
 
 TOUCH = """
@@ -164,8 +189,8 @@ touch();
 def measure_page(options: argparse.Namespace) -> None:
     from tests.e2e.browser import Page  # noqa: PLC0415 (selenium)
 
-    with daemon() as running, running.osc() as osc:
-        page = Page(running.port)
+    with live() as rack:
+        page = Page(rack.daemon.port)
         try:
             usable = [page.open() for _ in range(5)]
             size = page.run(
@@ -173,16 +198,19 @@ def measure_page(options: argparse.Namespace) -> None:
             )
             page.driver.set_script_timeout(60)
             touches = page.driver.execute_async_script(TOUCH)
-            osc.ask("/ampd/tuner", True)
-            pid = running.running.process.pid
-            before, begin = cpu_seconds(pid), time.monotonic()
+            passage = rack.begin(noise(2 * CPU_SECONDS))
+            loop = f"/task/{rack.pid}"
+            before, begin = cpu_seconds(rack.pid, loop), time.monotonic()
             time.sleep(CPU_SECONDS)
-            share = (cpu_seconds(pid) - before) / (time.monotonic() - begin)
+            share = (cpu_seconds(rack.pid, loop) - before) / (time.monotonic() - begin)
+            passage.player.stop()
         finally:
             page.close()
     say(bench="page_first_visit", ms=round(min(usable)), limit_ms=1000, bytes=size, limit=300_000)
     say(bench="page_touch_ms", touches=len(touches), limit_p95=60, **percentiles(touches))
-    say(bench="control_cpu", share_of_a_core=round(share, 4), limit=0.05, with_="page, tuner 20 Hz")
+    say(
+        bench="control_cpu", share_of_a_core=round(share, 4), limit=0.05, with_="page, meters 25 Hz"
+    )
 
 
 TURN = """
@@ -200,23 +228,33 @@ return Object.fromEntries([...document.querySelectorAll('.fader')].map(
 """
 
 
+CONTROLS = {20: "gain/gain_db", 21: "eq/low_db", 22: "delay/mix", 23: "reverb/mix"}
+WIDE = "program: 0\nchain: [gain: {}, eq: {}, delay: {}, reverb: {}]\nmidi:\n" + "".join(
+    f"  - {{control: {control}, path: {path}}}\n" for control, path in CONTROLS.items()
+)
+
+
 def measure_step(options: argparse.Namespace) -> None:
     from tests.e2e.browser import TABLET, Page  # noqa: PLC0415 (selenium)
 
-    with daemon() as running, running.osc() as osc, ExitStack() as stack:
-        osc.ask("/ampd/rig", "lead")
-        pages = [Page(running.port), Page(running.port, TABLET)]
+    chance = random.Random(1)
+    events = range(0, int(options.seconds * RATE_HZ), RATE_HZ // 20)
+    script = [(at, control(chance.choice(list(CONTROLS)), chance.randrange(128))) for at in events]
+    with live({"wide": WIDE}) as rack, ExitStack() as stack:
+        osc, port = rack.osc, rack.daemon.port
+        pages = [Page(port), Page(port, TABLET)]
         for page in pages:
             stack.callback(page.close)
             page.open("#edit")
             page.run(TURN)
         paths = list(pages[0].run(SHOWN))
-        chance = random.Random(1)
+        foot = rack.begin(noise(options.seconds, silence_frames=0), script)
         deadline, turns = time.monotonic() + options.seconds, 0
         while time.monotonic() < deadline:
             osc.ask(f"/ampd/{chance.choice(paths)}/norm", chance.random())
             turns += 1
             time.sleep(0.02)
+        foot.end()
         for page in pages:
             page.run("clearInterval(window.turning)")
         last = time.monotonic()
@@ -227,7 +265,16 @@ def measure_step(options: argparse.Namespace) -> None:
             took_ms = 1000.0 * (time.monotonic() - last)
             if same or took_ms > 5000:
                 break
-    say(bench="in_step", knobs=len(paths), osc_turns=turns, same=same, ms=round(took_ms), limit=100)
+    say(
+        bench="in_step",
+        seconds=options.seconds,
+        knobs=len(paths),
+        osc_turns=turns,
+        midi_turns=len(script),
+        same=same,
+        ms=round(took_ms),
+        limit=100,
+    )
 
 
 def main() -> None:

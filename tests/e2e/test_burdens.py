@@ -1,17 +1,36 @@
-"""A library that is looked through and searched does not touch the sound."""
+"""What weighs on the control side does not touch the sound: searches, floods."""
 
 import json
 
+import numpy as np
 import pytest
 
+from ampd.control.packet import encode
 from tests.demo.stage import Stage, until
 from tests.e2e.conftest import Opener
-from tests.e2e.rack import far, model_text, noise
+from tests.e2e.flood import HARMLESS, Flood, harmless
+from tests.e2e.rack import SILENCE_FRAMES, Rack, far, model_text, noise
 
 pytestmark = pytest.mark.jack
 
 EXACT = 1e-6
 MODELS = 200
+RATE_PER_S = 20_000
+
+
+def test_flood_with_hostile_packets_changes_no_sample_and_the_last_value_wins(rack: Rack) -> None:
+    rack.osc.ask("/ampd/rig", "net")
+    rack.until_rig("net")
+    sound = noise(2.0)
+    calm = rack.passed(sound)
+    flood = Flood(rack.daemon.port, harmless(rack.osc), RATE_PER_S)
+    passage = rack.begin(sound)
+    flood.start()
+    flooded = passage.end()
+    flood.end(encode(HARMLESS, [441.5]))
+    until(lambda: rack.osc.ask(HARMLESS).values[0] == 441.5, "the last value wins")
+    assert flood.sent > 2000  # a slow machine sends fewer
+    assert np.array_equal(calm[SILENCE_FRAMES:], flooded[SILENCE_FRAMES:])
 
 
 def test_sound_is_the_same_while_the_library_is_looked_through_and_searched(
