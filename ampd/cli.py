@@ -74,7 +74,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_remote(verbs)
     own = [module for module, names in ADDERS.items() if asked in names]
-    for module in own or (() if asked in HERE else ADDERS):
+    for module in own or (() if asked in (*HERE, "--version") else ADDERS):
         import_module(f"ampd.{module}").add_verbs(verbs, _verb, KINDS)
     _add_offline(verbs)
     return parser
