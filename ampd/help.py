@@ -296,9 +296,9 @@ or reason (not usable)
 
 WATCH = """\
 One screen of 80 x 24 or more, over SSH too: what JACK does, the rig and its
-snapshots, the rigs under the foot, levels with peak hold where the daemon tells
-them, the load of the audio callback, dropouts by cause, the last switch, the
-chain, and the tuner while it is on.
+snapshots, the rigs under the foot, levels with peak hold, the
+load of the audio callback and of each block of the chain, dropouts by cause,
+the last switch, and the tuner while it is on.
 
   up, down, enter  choose a rig, play it    left, right  the rig before, next
   s, S             snapshot: next, before   b, m, t      bypass, mute, tuner

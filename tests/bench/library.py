@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -164,11 +164,8 @@ def tell(**row: object) -> None:
     print(json.dumps(row), flush=True)
 
 
-def cli_ms(settings: Path, *arguments: str) -> tuple[float, float]:
-    """One call of the command line, in milliseconds of the clock and of the processor."""
-    command = [sys.executable, "-m", "ampd.cli", *arguments]
-    if arguments != ("--version",):
-        command += ["--config", str(settings)]
+def call_ms(command: Sequence[str]) -> tuple[float, float]:
+    """One process, in milliseconds of the clock and of the processor."""
     began_s, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -176,9 +173,13 @@ def cli_ms(settings: Path, *arguments: str) -> tuple[float, float]:
     return 1000 * (time.monotonic() - began_s), 1000 * spent_s
 
 
-def least_ms(settings: Path, *arguments: str) -> dict[str, float]:
+def cli(settings: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ampd.cli", *arguments, "--config", str(settings)]
+
+
+def least_ms(command: Sequence[str]) -> dict[str, float]:
     """The least of some calls."""
-    calls = [cli_ms(settings, *arguments) for _ in range(CALLS)]
+    calls = [call_ms(command) for _ in range(CALLS)]
     return {"clock": min(c for c, _ in calls), "processor": min(p for _, p in calls)}
 
 
@@ -219,20 +220,20 @@ def measure_use(small: tuple[Path, int], large: tuple[Path, int]) -> None:
                 total = asked(osc, "/ampd/models", words)["total"]
                 times.append(1000 * (time.monotonic() - sent_s))
             tell(bench="library_osc_ms", words=words, total=total, **spread(times), limit=LIMIT_MS)
-        bare = least_ms(large[0], "--version")
+        bare = least_ms([sys.executable, "-c", "pass"])
         for arguments in (("models",), ("models", "mesa", "hi_gain"), ("irs", "4x12-19")):
-            whole = least_ms(large[0], *arguments)
+            whole = least_ms(cli(large[0], *arguments))
             tell(
                 bench="library_cli_ms",
                 arguments=arguments,
                 least={name: round(value, 1) for name, value in whole.items()},
-                over_version={name: round(whole[name] - bare[name], 1) for name in whole},
+                over_python={name: round(whole[name] - bare[name], 1) for name in whole},
                 limit=LIMIT_MS,
             )
         after = memory_mb(pid)
     more = {name: round(after[name] - before[name], 2) for name in before}
     tell(bench="library_memory_mb", more=more, limit=LIMIT_MB)
-    alone = least_ms(large[0], "models", "mesa", "hi_gain")
+    alone = least_ms(cli(large[0], "models", "mesa", "hi_gain"))
     tell(bench="library_cli_without_daemon_ms", **{n: round(v, 1) for n, v in alone.items()})
 
 
