@@ -162,7 +162,10 @@ class Session:
     async def store(self, file_name: str, data: bytes) -> str:
         """Examine a model or cab and put it into the library; returns its name there. Raises
         AmpdError."""
-        return await self._stock.store(file_name, data)
+        name = await self._stock.store(file_name, data)
+        if self._finder is not None:
+            self._finder.refresh()
+        return name
 
     async def save_rig(self, name: str) -> str:
         """Keep what plays, as it is turned now, as the file of a new rig; returns its name.

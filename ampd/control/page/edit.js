@@ -177,14 +177,13 @@ class Fader extends Row {
 
   #move(event) {
     if (!this.#drag) return;
-    const far = Math.abs(event.clientX - this.#drag.x);
-    if (!this.#drag.moved && far < SLOP_PX) return;
+    const far = event.clientX - this.#drag.x;
+    if (!this.#drag.moved && Math.abs(far) < SLOP_PX) return;
     const fine = event.shiftKey || Math.abs(event.clientY - this.#drag.y) > FINE_PX;
     if (!this.#drag.moved) {
       this.#drag.moved = true;
       this.#tapped = 0;
-      this.#drag.x = event.clientX;
-      return;
+      this.#drag.x += Math.sign(far) * SLOP_PX;
     }
     const step = (event.clientX - this.#drag.x) / this.root.clientWidth;
     this.#drag.x = event.clientX;
