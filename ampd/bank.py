@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ampd.edit import MOVERS
 from ampd.errors import LibraryError, RigError
 from ampd.library import Library, Stamp, stamp
 from ampd.rig import PROGRAM_COUNT, Rig, RigBlock, is_name
@@ -49,6 +50,15 @@ class Built:
     def paths(self) -> list[str]:
         """The paths of the knobs, by the engine's index."""
         return list(self.values)
+
+    def turned(self, values: Mapping[str, float]) -> list[tuple[int, float]]:
+        """The knobs that differ from these values of the same rig, as (index, value)."""
+        paths = [path for path in values if path in self.index]
+        # Movers come first, and all others after them, or they would undo what was.
+        movers = [path for path in MOVERS if path in paths]
+        moving = [path for path in movers if values[path] != self.values[path]]
+        rest = [p for p in paths if p not in movers and (moving or values[p] != self.values[p])]
+        return [(self.index[path], values[path]) for path in (*moving, *rest)]
 
 
 def plan_rig(library: Library, rig: Rig) -> Plan:

@@ -65,13 +65,14 @@ class MidiConfig:
 
 @dataclass(frozen=True)
 class PathsConfig:
-    """The rooms of the library, and where measurements are kept; absolute or relative to the
-    working directory in the end."""
+    """The rooms of the library, where measurements are kept, and what plays for the next start;
+    absolute or relative to the working directory in the end."""
 
     rigs: Path = Path("rigs")
     models: Path = Path("models")
     cabs: Path = Path("models/cabs")
     cache: Path = field(default_factory=lambda: cache_path())
+    state: Path = field(default_factory=lambda: state_path())
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "models": _folder,
         "cabs": _folder,
         "cache": _folder_or_default,
+        "state": _folder_or_default,
     },
     "rig": {"start": _name},
     "bank": {"memory_mb": _integer(1, 65536)},
@@ -224,6 +226,16 @@ def search_path() -> list[Path]:
 def cache_path() -> Path:
     """Where measurements are kept unless ampd.toml says: $XDG_CACHE_HOME/ampd or ~/.cache/ampd."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ampd"
+
+
+def state_path() -> Path:
+    """Where it is kept what plays unless ampd.toml says: $STATE_DIRECTORY, which systemd sets,
+    $XDG_STATE_HOME/ampd or ~/.local/state/ampd."""
+    by_systemd = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if by_systemd:
+        return Path(by_systemd)
+    home = os.environ.get("XDG_STATE_HOME")
+    return Path(home or Path.home() / ".local" / "state") / "ampd"
 
 
 def load_config(path: Path | None = None) -> Config:
@@ -266,6 +278,7 @@ def parse_config(text: str, path: Path) -> Config:
             models=base / folders.get("models", PathsConfig.models),
             cabs=base / folders.get("cabs", PathsConfig.cabs),
             cache=base / (folders.get("cache") or cache_path()),
+            state=base / (folders.get("state") or state_path()),
         ),
         start_rig=values.get("rig", {}).get("start", Config.start_rig),
         memory_mb=values.get("bank", {}).get("memory_mb", Config.memory_mb),

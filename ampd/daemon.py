@@ -8,6 +8,7 @@ Who runs where:
     watchfiles     its own thread: waits for files that change
     "finder"       only where the index cannot be written: reads the library, at the lowest
                    priority; otherwise a process of its own does (scan.py)
+    "keeper"       writes what plays to disk, for the next start
     "jack"         Supervisor: the JackHost and every libjack call
     warm           the engine's own: feeds a new chain what was played last; no Python
     audio          libjack's own: Engine::process; no Python
@@ -23,11 +24,14 @@ from ampd.command import SelectRig
 from ampd.config import Config
 from ampd.control.announce import ALL_ADDRESSES, Announcer
 from ampd.control.server import ControlServer
-from ampd.errors import AmpdError
 from ampd.finder import Finder
+from ampd.generations import Generations
+from ampd.keeper import Keeper
+from ampd.kept import Kept
 from ampd.library import Library
 from ampd.passports import Store
 from ampd.rehearsal import Levels
+from ampd.resume import first_sound
 from ampd.session import Session
 from ampd.stock import Settings
 from ampd.supervisor import Supervisor
@@ -38,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Start:
-    """What to play first. Both empty: the configured rig, and dry where that one is broken."""
+    """What to play first. Both empty: what was kept of the last run, or the configured rig."""
 
     rig: str = ""
     model: Path | None = None
@@ -62,6 +66,8 @@ async def run(config: Config, start: Start) -> bool:
     session = Session(library, settings, finder=finder)
     control = ControlServer(session)
     announcer = Announcer()
+    files = Generations(paths.state, config.jack.client_name)
+    keeper = Keeper(session, files)
     supervisor = Supervisor(session, config.jack)
     clean = True
     try:
@@ -70,7 +76,7 @@ async def run(config: Config, start: Start) -> bool:
         await control.open(host, config.osc.port)
         if config.control.lan:
             await announcer.open(control.port)
-        await _first_sound(session, config, start)
+        keeper.start(await _first_sound(session, config, start, files))
         supervisor.start()
         try:
             session.fill_bank()
@@ -88,6 +94,7 @@ async def run(config: Config, start: Start) -> bool:
         await announcer.close()
         await control.close()
         await finder.stop()
+        await keeper.stop()
         await session.stop()
     return clean
 
@@ -108,15 +115,15 @@ async def _serve(
     log.info("stopping")
 
 
-async def _first_sound(session: Session, config: Config, start: Start) -> None:
-    """An asked-for sound must play or the start fails; a configured one may give way to dry."""
+async def _first_sound(
+    session: Session, config: Config, start: Start, files: Generations
+) -> Kept | None:
+    """An asked-for sound must play or the start fails, and it is kept at once (None); everything
+    else gives way to what can be played."""
     if start.model is not None:
         await session.play_model(start.model)
     elif start.rig:
         await session.execute(SelectRig(start.rig))
     else:
-        try:
-            await session.execute(SelectRig(config.start_rig))
-        except AmpdError as error:
-            log.warning("%s The daemon plays dry instead.", error)
-            await session.play_dry()
+        return await first_sound(session, files, config.start_rig)
+    return None

@@ -20,12 +20,14 @@ import numpy as np
 from ampd.errors import EngineError
 from ampd.observer import Key, Observer, Report
 from ampd.rack import Engine
+from ampd.state import tuned
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ANSWER_LIMIT_S = 2.0
 LOAD_PERIOD_S = 1.0
+TUNER_PERIOD_S = 0.05
 PUMP_FRAMES = 64
 PUMP_BLOCKS = 8  # a hop to the worker thread costs more than these blocks
 PUMP_ROUNDS = 2000
@@ -75,6 +77,7 @@ class Driver:
             asyncio.create_task(self._pump(), name="pump"),
             asyncio.create_task(self._watch_facts(), name="facts"),
             asyncio.create_task(self._watch_load(), name="load"),
+            asyncio.create_task(self._watch_tuner(), name="tuner"),
         ]
         for task in self._tasks:
             task.add_done_callback(_report_death)
@@ -175,6 +178,17 @@ class Driver:
             if load.whole.callbacks:
                 shares = [(s.p50, s.p99, s.maximum) for s in (load.whole, *load.blocks)]
                 self._observer.take_load(load.slot, shares[0], shares[1:])
+
+    async def _watch_tuner(self) -> None:
+        """While the tuner is on, tell what it hears."""
+        while True:
+            await asyncio.sleep(TUNER_PERIOD_S)
+            told = self._observer.state.globals
+            if not told.get("tuner"):
+                continue
+            reference_hz = float(told["tuner_reference_hz"])
+            pitch = await asyncio.to_thread(self.engine.pitch, reference_hz)
+            self._observer.emit(tuned(pitch.hz, pitch.note, pitch.cents))
 
     def _facts_ready(self) -> None:
         with suppress(BlockingIOError):

@@ -8,7 +8,7 @@ from ampd.errors import CommandError, LibraryError
 from ampd.rig import Rig, RigBlock, is_name, to_yaml
 
 DIGITS = 6  # values have gone through float32
-MOVERS = ("snapshot", "morph")
+MOVERS = ("snapshot", "morph")  # params that move others
 
 
 def with_file(rig: Rig, path: str, name: str) -> Rig:

@@ -47,6 +47,10 @@ class AudioFileError(AmpdError):
     """A sound file cannot be read or written, or does not fit the model."""
 
 
+class StateError(AmpdError):
+    """What was kept for the next start cannot be read, or is spoilt."""
+
+
 class UnreachableError(AmpdError):
     """No daemon answers."""
 

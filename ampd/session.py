@@ -6,9 +6,9 @@ thread's answers, stock.py builds the rigs, observer.py keeps the State.
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,23 +31,20 @@ from ampd.driver import Driver
 from ampd.edit import as_heard, with_file
 from ampd.errors import AmpdError, CommandError, EngineError
 from ampd.finder import Finder, Result
+from ampd.kept import Kept, boot_id, to_keep
 from ampd.library import Library, nearest
 from ampd.observer import GLOBAL_SLOT, SELECT, Observer, Wish
-from ampd.rack import GLOBALS, SLOT_COUNT, Engine, Pitch, knob
+from ampd.rack import GLOBALS, SLOT_COUNT, Engine, knob
 from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK
-from ampd.state import Change, Event, Faulted, JackState, Levels, State, Tuned
+from ampd.state import Change, Event, Faulted, JackState, Levels, State, StoreState, levels
 from ampd.stock import Settings, Stock
 
 log = logging.getLogger(__name__)
 
 DEFAULT_RATE_HZ = 48000
-TUNER_PERIOD_S = 0.05
-FLOOR_DB = -120.0  # what is softer is told as this
-FLOOR = 10 ** (FLOOR_DB / 20)
 LEARN_LIMIT_S = 60.0
 DRY = "dry"  # the built-in empty rig, for when nothing else can be built
-NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 class Session:
@@ -70,10 +67,11 @@ class Session:
         self._observer = Observer(self._bank, {param.path: knob(param) for param in GLOBALS})
         self._driver = Driver(self._observer, threaded, self._hear_wishes)
         self._stock = Stock(library, settings, self._bank, self._observer, self._driver)
-        self._tuner: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._learner: asyncio.Future[tuple[int, int, int]] | None = None
         self._filing = asyncio.Lock()  # one look at the disk at a time
+        self.boot = boot_id()
+        self._moves = 0
         self._started_s = time.monotonic()
 
     # --- life -----------------------------------------------------------------------------------
@@ -85,14 +83,12 @@ class Session:
         await self._stock.read("")
         await self._stock.show()
         self._driver.start()
-        self._tuner = asyncio.create_task(self._watch_tuner(), name="tuner")
 
     async def stop(self) -> None:
         """End the session's tasks. The host must have let go of the engine before."""
-        tasks = [*self._errands, *([self._tuner] if self._tuner else [])]
-        for task in tasks:
+        for task in self._errands:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._errands, return_exceptions=True)
         await self._stock.stop()
         await self._driver.stop()
 
@@ -179,6 +175,44 @@ class Session:
         await self.files_changed()
         return name
 
+    # --- what outlives the daemon (called for the keeper and at the start) ----------------------
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether rig and values are on their way: what is seen is half of them."""
+        return self._moves > 0
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """While rig and values are put into an engine, step by step."""
+        self._moves += 1
+        try:
+            yield
+        finally:
+            self._moves -= 1
+
+    def kept(self) -> Kept | None:
+        """What is to be kept of what plays now; None: nothing."""
+        built = self._bank.get(self._observer.wanted_slot)
+        return to_keep(built, self.state, self.boot) if built is not None else None
+
+    async def rig_on_disk(self, name: str) -> Rig:
+        """The rig as its file says now. Raises AmpdError."""
+        return (await self._stock.plan(name)).rig
+
+    async def plan_edited(self, rig: Rig) -> Plan:
+        """A rig with other files than its own. Raises AmpdError."""
+        return await self._stock.plan_edited(rig)
+
+    async def play_as_left(self, what: str | Plan, values: Mapping[str, float]) -> str:
+        """Play a rig of the library, or one outside the bank, with these values from its first
+        frame on. Raises AmpdError."""
+        if isinstance(what, str):
+            return await self._select(what, values=values)
+        return await self._play_outside(what, values=values)
+
+    # --- learning -------------------------------------------------------------------------------
+
     async def learn(self, limit_s: float = LEARN_LIMIT_S) -> tuple[int, int, int]:
         """The next controller that moves, and does nothing else: channel 1..16, number, value.
 
@@ -222,9 +256,7 @@ class Session:
     def levels(self) -> Levels:
         """How loud it was since the last call: the guitar, and the louder side of the output."""
         heard = self._driver.engine.levels()
-        left, right = heard.left, heard.right
-        out = (max(left.peak, right.peak), max(left.rms, right.rms))
-        return Levels(*(_db(each) for each in (heard.input.peak, heard.input.rms, *out)))
+        return levels(*((h.peak, h.rms) for h in (heard.input, heard.left, heard.right)))
 
     async def find(self, kind: str, words: str = "", offset: int = 0) -> Result:
         """What lies in the library: kind "model", "cab" or "rig"; words as Index.search takes them;
@@ -241,7 +273,8 @@ class Session:
         Another rate than the engine's means a new engine: rig, values and globals are kept.
         """
         if not self._driver.runs_at(sample_rate_hz):
-            await self._change_rate(sample_rate_hz)
+            with self.moving():
+                await self._change_rate(sample_rate_hz)
         async with self._driver.lock:
             self._driver.host_active = True
             return self._driver.engine
@@ -258,6 +291,18 @@ class Session:
         self._observer.update(jack=jack)
         if changed:
             self._observer.emit(Change("jack", jack.state))
+
+    def report_store(self, store: StoreState) -> None:
+        """Take over what the keeper sees."""
+        before = self.state.store
+        if store == before:
+            return
+        self._observer.update(store=store)
+        if store.error:
+            self._observer.update(last_error=store.error)
+            self._observer.emit(Faulted("", store.error))
+        elif before.error and self.state.last_error == before.error:
+            self._observer.update(last_error="")
 
     # --- files that changed (called for the watcher) --------------------------------------------
 
@@ -314,25 +359,38 @@ class Session:
 
     # --- switching ------------------------------------------------------------------------------
 
-    async def _select(self, name: str, keep: bool = False) -> str:
+    async def _select(
+        self, name: str, keep: bool = False, values: Mapping[str, float] | None = None
+    ) -> str:
         asked_frame = self._driver.engine.frame
         slot, fresh = await self._stock.prepare(name)
-        return await self._select_slot(slot, fresh, asked_frame, keep)
+        return await self._select_slot(slot, fresh, asked_frame, keep, values)
 
     async def _select_slot(
-        self, slot: int, fresh: bool, asked_frame: int, keep: bool = False
+        self,
+        slot: int,
+        fresh: bool,
+        asked_frame: int,
+        keep: bool = False,
+        values: Mapping[str, float] | None = None,
     ) -> str:
         """keep: the slot holds the rig that plays, built anew, and what the player turned there
-        holds from its first audible frame on."""
+        holds from its first audible frame on; or these values do."""
+
+        turned: list[tuple[int, float]] = []
 
         def send(engine: Engine) -> int:
             command_id = engine.select(slot, fresh)
-            built = self._bank.get(slot) if keep else None
-            turned = _turned(built, self.state.values) if built else []
+            if (built := self._bank.get(slot)) is not None and (keep or values):
+                turned.extend(built.turned(values or self.state.values))
             sent = [engine.set_param(slot, index, value) for index, value in turned]
             return command_id if all(sent) else 0
 
-        fact = await self._driver.ask(SELECT, send, asked_frame=asked_frame)
+        with self.moving() if keep or values else nullcontext():
+            fact = await self._driver.ask(SELECT, send, asked_frame=asked_frame)
+            for index, value in turned[-1:]:  # its answer comes behind all the others
+                with suppress(EngineError):
+                    await self._driver.ask((slot, index), _param_call(slot, index, value))
         if fact.kind == "refused":
             raise EngineError(f"The engine refused slot {slot}: no rig lies there; ask again.")
         return self._bank.name_of(fact.slot)
@@ -353,12 +411,14 @@ class Session:
                 self._observer.update(last_error=str(error))
         raise trouble or EngineError("There is no rig to step to.")
 
-    async def _play_outside(self, plan: Plan, keep: bool = False) -> str:
+    async def _play_outside(
+        self, plan: Plan, keep: bool = False, values: Mapping[str, float] | None = None
+    ) -> str:
         slot = self._bank.scratch(self._observer.busy_slots)
         asked_frame = self._driver.engine.frame
         async with self._stock.building:
             await self._stock.build(slot, plan)
-        return await self._select_slot(slot, False, asked_frame, keep)
+        return await self._select_slot(slot, False, asked_frame, keep, values)
 
     def _is_outside(self, built: Built) -> bool:
         """Whether what was built is no rig of the bank as it is on disk."""
@@ -495,16 +555,6 @@ class Session:
 
     # --- tasks ----------------------------------------------------------------------------------
 
-    async def _watch_tuner(self) -> None:
-        """While the tuner is on, tell what it hears."""
-        while True:
-            await asyncio.sleep(TUNER_PERIOD_S)
-            if not self.state.globals.get("tuner"):
-                continue
-            engine, reference_hz = self._driver.engine, self.state.globals["tuner_reference_hz"]
-            pitch = await asyncio.to_thread(engine.pitch, float(reference_hz))
-            self._observer.emit(_tuned(pitch))
-
     # --- the engine -----------------------------------------------------------------------------
 
     async def _open_engine(self, sample_rate_hz: int) -> None:
@@ -540,26 +590,5 @@ class Session:
             self._stock.fill()
 
 
-def _turned(built: Built, values: Mapping[str, float]) -> list[tuple[int, float]]:
-    """The knobs of `built` that differ from these values of its rig, as (index, value)."""
-    paths = [path for path in values if path in built.index]
-    # These move others: they come first, and all others after them, or they would undo what was.
-    movers = [path for path in ("snapshot", "morph") if path in paths]
-    moving = [path for path in movers if values[path] != built.values[path]]
-    rest = [p for p in paths if p not in movers and (moving or values[p] != built.values[p])]
-    return [(built.index[path], values[path]) for path in (*moving, *rest)]
-
-
 def _param_call(slot: int, index: int, value: float) -> Callable[[Engine], int]:
     return lambda engine: engine.set_param(slot, index, value)
-
-
-def _db(level: float) -> float:
-    return round(20 * math.log10(level), 1) if level > FLOOR else FLOOR_DB
-
-
-def _tuned(pitch: Pitch) -> Tuned:
-    if pitch.hz <= 0:
-        return Tuned("", 0.0, 0.0)
-    note = f"{NOTES[pitch.note % 12]}{pitch.note // 12 - 1}"
-    return Tuned(note, round(pitch.cents, 2), round(pitch.hz, 3))

@@ -5,12 +5,18 @@ same truth.  The events are what a way in may pass on as they happen.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypeAlias
 
 from ampd import __version__
 from ampd.command import Value
+
+FLOOR_DB = -120.0  # what is softer is told as this
+FLOOR = 10 ** (FLOOR_DB / 20)
+Loud: TypeAlias = tuple[float, float]  # peak, rms; 1 is full scale
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,15 @@ class BlockLoad:
 
 
 @dataclass(frozen=True)
+class StoreState:
+    """What is kept for the next start."""
+
+    path: str = ""  # of the file
+    saved: bool = True  # what plays, as it is turned now, is in it
+    error: str = ""  # why it is not
+
+
+@dataclass(frozen=True)
 class LoadState:
     """Time of the audio callback as a share of its period, over about the last second."""
 
@@ -106,6 +121,7 @@ class State:
     warnings: tuple[str, ...] = ()  # about the wanted rig
     jack: JackState = field(default_factory=JackState)
     load: LoadState = field(default_factory=LoadState)
+    store: StoreState = field(default_factory=StoreState)
     last_switch: Switch | None = None
     last_error: str = ""
 
@@ -154,6 +170,23 @@ class Levels:
     in_rms_db: float
     out_peak_db: float  # of the louder side
     out_rms_db: float
+
+
+def tuned(hz: float, note: int, cents: float) -> Tuned:
+    """What the tuner hears, of a MIDI note number; hz <= 0: nothing."""
+    if hz <= 0:
+        return Tuned("", 0.0, 0.0)
+    return Tuned(f"{NOTES[note % 12]}{note // 12 - 1}", round(cents, 2), round(hz, 3))
+
+
+def levels(heard: Loud, left: Loud, right: Loud) -> Levels:
+    """Peak and rms, linear, of the guitar and of both sides of the output, as what is told."""
+    out = (max(left[0], right[0]), max(left[1], right[1]))
+    return Levels(*(_db(each) for each in (*heard, *out)))
+
+
+def _db(level: float) -> float:
+    return round(20 * math.log10(level), 1) if level > FLOOR else FLOOR_DB
 
 
 Event: TypeAlias = Change | Swapped | Faulted | Tuned

@@ -231,7 +231,9 @@ def show_state(state: dict[str, Any]) -> None:
             )
         )
     rows += [("warning", text) for text in state["warnings"]]
-    if state["last_error"]:
+    if state["store"]["error"]:
+        rows.append(("not kept", state["store"]["error"]))
+    if state["last_error"] not in ("", state["store"]["error"]):
         rows.append(("last error", state["last_error"]))
     hours = state["uptime_s"] / 3600
     rows.append(("ampd", f"{state['version']}, up {hours:.1f} h, kernels {state['isa']}"))

@@ -200,6 +200,9 @@ FIXED: tuple[Param, ...] = (
         lambda s, _: (_switch_ms(s),),
         "ms",
     ),
+    _seen(
+        "status/saved", "T", "what plays is kept for the next start", lambda s, _: (s.store.saved,)
+    ),
     _seen("status/error", "s", 'what went wrong last, "" nothing', lambda s, _: (s.last_error,)),
     _seen(
         "status/temperature_c",

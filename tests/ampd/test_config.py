@@ -18,6 +18,7 @@ def test_shipped_file_shows_every_key_with_its_default() -> None:
     assert shipped.paths.models == ROOT / "models"
     assert shipped.paths.cabs == ROOT / default.paths.cabs
     assert shipped.paths.cache == default.paths.cache
+    assert shipped.paths.state == default.paths.state
     assert (shipped.output_level, shipped.input_dbu) == (default.output_level, default.input_dbu)
 
 
@@ -49,6 +50,20 @@ def test_measurements_are_kept_where_the_file_or_else_the_system_says(
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/anna")
     assert Config().paths.cache == Path("/home/anna/.cache/ampd")
+
+
+def test_state_is_kept_where_the_file_or_systemd_or_else_the_user_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert Config().paths.state == Path("/home/anna/.local/state/ampd")
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/states")
+    assert parse_config('[paths]\nstate = ""\n', PLACE).paths.state == Path("/var/states/ampd")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/ampd:/var/lib/more")
+    assert parse_config("", PLACE).paths.state == Path("/var/lib/ampd")
+    assert parse_config('[paths]\nstate = "here"\n', PLACE).paths.state == Path("/etc/ampd/here")
 
 
 def test_empty_file_is_the_defaults() -> None:

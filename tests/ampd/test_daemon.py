@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,3 +143,56 @@ def test_no_library_of_jack_is_said_and_code_4(library: Library, tmp_path: Path)
     assert process.returncode == 4
     assert "jack" in said.lower()
     assert said.count("\n") == 1
+
+
+def saved(client: Client) -> dict[str, Any]:
+    """The state once what plays is on disk."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline_s:
+        state: dict[str, Any] = json.loads(client.ask("/ampd/status")[1][0])
+        if state["store"]["saved"]:
+            return state
+        time.sleep(0.01)
+    raise AssertionError("nothing is saved")
+
+
+def test_killed_daemon_is_followed_by_one_that_plays_what_was_kept_last(
+    library: Library, tmp_path: Path
+) -> None:
+    with running(tmp_path) as (process, port), Client(port) as client:
+        assert client.ask("/ampd/rig") == ["/ampd/rig", ["clean"]]
+        client.ask("/ampd/rig", "drive")
+        client.ask("/ampd/amp/gain_db", 1.5)
+        client.ask("/ampd/master_db", -6)
+        left = saved(client)
+        process.kill()
+    kept = tmp_path / "state" / "ampd" / "ampd.state"
+    assert left["store"] == {"path": str(kept), "saved": True, "error": ""}
+    with running(tmp_path) as (process, port), Client(port) as client:
+        state = json.loads(client.ask("/ampd/status")[1][0])
+        for part in ("wanted_rig", "values", "globals", "files", "set"):
+            assert state[part] == left[part]
+        assert state["values"]["amp/gain_db"] == 1.5
+        end(process)
+    # What is asked for wins, plays as its file says, and is what the next start goes on with.
+    with running(tmp_path, "--rig", "clean") as (process, port), Client(port) as client:
+        assert client.ask("/ampd/rig") == ["/ampd/rig", ["clean"]]
+        end(process)
+    with running(tmp_path) as (process, port), Client(port) as client:
+        assert client.ask("/ampd/rig") == ["/ampd/rig", ["clean"]]
+        end(process)
+
+
+def test_daemon_plays_and_says_so_where_nothing_can_be_kept(
+    library: Library, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("in the way")
+    with running(tmp_path) as (process, port), Client(port) as client:
+        client.send("/ampd/subscribe", "/ampd/event")
+        client.send("/ampd/rig", "drive")
+        rig, text = client.until("/ampd/event/fault")
+        assert (rig, "ampd.state: what plays cannot be kept" in text) == ("", True)
+        state = json.loads(client.ask("/ampd/status")[1][0])
+        assert state["wanted_rig"] == "drive"
+        assert state["store"]["error"] == text
+        assert "cannot be kept" in end(process)

@@ -88,7 +88,7 @@ def write_settings(folder: Path, models: Path, port: int) -> Path:
     path = folder / "ampd.toml"
     path.write_text(
         f'[paths]\nrigs = "rigs"\nmodels = "{models}"\ncabs = "{models}/cabs"\n'
-        f'cache = "cache"\n[osc]\nport = {port}\n[rig]\nstart = "amp"\n'
+        f'cache = "cache"\nstate = "state"\n[osc]\nport = {port}\n[rig]\nstart = "amp"\n'
         f'[jack]\nserver_name = "nobody-runs-this"\n'
     )
     return path

@@ -202,13 +202,16 @@ class Stage:
     ) -> "Daemon":
         """Start `ampd run` with an ampd.toml of its own in the stage's folder.
 
-        settings: TOML values of [jack] by key ({"client_name": '"x"'}), and rigs, models of [paths]
+        settings: TOML values of [jack] by key ({"client_name": '"x"'}), and rigs, models and state
+            of [paths]
         port: of OSC; 0 finds a free one
         program: what stands before `run`
         """
         jack = {"input": '""', "outputs": "[]", "midi_in": "[]", **(settings or {})}
         paths = {key: jack.pop(key, f'"{ROOT / key}"') for key in ("rigs", "models")}
         port = port or free_port()
+        # Nothing is left over from another daemon, unless that is what is looked at.
+        paths["state"] = jack.pop("state", f'"state-{len(self.running)}"')
         text = [f"[osc]\nport = {port}", "[paths]", *(f"{k} = {v}" for k, v in paths.items())]
         text += ["[jack]", *(f"{k} = {v}" for k, v in jack.items())]
         (self.directory / "ampd.toml").write_text("\n".join(text) + "\n")

@@ -1,0 +1,103 @@
+"""The start: what was kept plays on, or the generation before it, or the configured rig, or dry.
+
+There is always a sound, and every step down is said in words with its file.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ampd.bank import Plan, plan_model
+from ampd.command import SelectRig, SelectSet, SetGlobal
+from ampd.edit import with_file
+from ampd.errors import AmpdError
+from ampd.generations import Generations
+from ampd.kept import Kept
+from ampd.session import Session
+
+log = logging.getLogger(__name__)
+
+
+async def first_sound(session: Session, files: Generations, start_rig: str) -> Kept | None:
+    """Play on. Returns what plays then as it is kept, None where nothing worth it does."""
+    if (kept := await _play_on(session, files)) is not None:
+        return kept
+    try:
+        await session.execute(SelectRig(start_rig))
+    except AmpdError as error:
+        log.warning("%s The daemon plays dry instead.", error)
+        await session.play_dry()
+    return session.kept()
+
+
+async def _play_on(session: Session, files: Generations) -> Kept | None:
+    """What was kept, once it plays; None where none of it can."""
+    steps = ((files.newest, "the generation before it"), (files.previous, "the configured rig"))
+    for path, otherwise in steps:
+        try:
+            kept = await asyncio.to_thread(files.read, path)
+            if kept is None:
+                continue
+            for text in await resume(session, kept):
+                log.warning("%s: not all is as it was left: %s", path, text)
+        except AmpdError as error:
+            log.warning("%s Trying %s.", _with_file(error, path), otherwise)
+        except Exception:
+            # Whatever lies there, it must not be the end of all sound.
+            log.exception("%s: the start stumbled over it; trying %s.", path, otherwise)
+        else:
+            log.info("%s: rig %s plays on as it was left", path, kept.rig)
+            return session.kept() or kept
+    return None
+
+
+def _with_file(error: AmpdError, path: Path) -> str:
+    text = str(error)
+    return text if text.startswith(str(path)) else f"{path}: {text}"
+
+
+async def resume(session: Session, kept: Kept) -> list[str]:
+    """Play what was kept; returns a sentence for each part of it that is not there any more.
+    Raises AmpdError where its rig cannot be played."""
+    kept = kept.after_boot(session.boot)
+    notes: list[str] = []
+    with session.moving():
+        with _noting(notes):
+            await session.execute(SelectSet(kept.set))
+        for path, value in kept.globals.items():
+            if session.state.globals.get(path) != value:
+                with _noting(notes):
+                    await session.execute(SetGlobal(path, value))
+        plan = await _planned(session, kept, notes)
+        await session.play_as_left(plan if plan is not None else kept.rig, kept.values)
+    gone = [path for path in kept.values if path not in session.state.values]
+    return notes + [f"{path}: rig {kept.rig} has no such knob any more." for path in gone]
+
+
+async def _planned(session: Session, kept: Kept, notes: list[str]) -> Plan | None:
+    """What plays outside the bank: one model, or a rig with files that were chosen; None where a
+    rig plays as its file says."""
+    if kept.model:
+        return await asyncio.to_thread(plan_model, Path(kept.model))
+    if not kept.files:
+        return None
+    rig = on_disk = await session.rig_on_disk(kept.rig)
+    try:
+        for path, name in kept.files.items():
+            if rig.files.get(path) != name:
+                rig = with_file(rig, path, name)
+        return await session.plan_edited(rig) if rig is not on_disk else None
+    except AmpdError as error:
+        notes.append(str(error))
+        return None
+
+
+@contextmanager
+def _noting(notes: list[str]) -> Iterator[None]:
+    """Note what cannot be done and go on behind it."""
+    try:
+        yield
+    except AmpdError as error:
+        notes.append(str(error))
