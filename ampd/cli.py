@@ -39,6 +39,8 @@ ADDERS: Mapping[str, tuple[str, ...]] = {
     "library_verbs": ("models", "irs"),
     "doctor_verb": ("doctor",),
     "rig_verbs": ("rig",),
+    "explain_verb": ("explain",),
+    "service_verb": ("install-service", "uninstall-service"),
 }
 
 
@@ -210,12 +212,24 @@ KINDS: Mapping[str, Callable[[str], int]] = {"port": _port, "rate": _rate}
 
 def run_daemon(options: argparse.Namespace) -> int:
     """ampd run"""
-    import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
+
+    from ampd.codes import code  # noqa: PLC0415
+    from ampd.journal import begin_log  # noqa: PLC0415
+
+    begin_log()
+    try:
+        return _run(options)
+    except AmpdError as error:
+        logging.getLogger(__name__).error(str(error), extra=code("START"))
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415
 
     from ampd.daemon import Start, run  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, format="ampd: %(message)s", stream=sys.stderr)
     config = load_config(options.config)
     jack, osc = config.jack, config.osc
     if options.input is not None:

@@ -29,6 +29,7 @@ from ampd.generations import Generations
 from ampd.keeper import Keeper
 from ampd.kept import Kept
 from ampd.library import Library
+from ampd.notify import Herald, notify
 from ampd.passports import Store
 from ampd.rehearsal import Levels
 from ampd.resume import first_sound
@@ -81,6 +82,7 @@ async def run(config: Config, start: Start) -> bool:
         try:
             session.fill_bank()
             tasks = [
+                asyncio.create_task(Herald(session).run(), name="systemd"),
                 asyncio.create_task(watch(session, config), name="watcher"),
                 asyncio.create_task(_look_through(session, finder), name="first look"),
             ]
@@ -113,6 +115,7 @@ async def _serve(
     log.info("ampd listens at %s:%d and plays rig %s", host, control.port, rig)
     await stopping.wait()
     log.info("stopping")
+    notify("STOPPING=1")
 
 
 async def _first_sound(

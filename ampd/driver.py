@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ampd.codes import code
 from ampd.errors import EngineError
 from ampd.observer import Key, Observer, Report
 from ampd.rack import Engine
@@ -202,7 +203,12 @@ class Driver:
 
 def _report_death(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.critical("The daemon's task %s died.", task.get_name(), exc_info=task.exception())
+        log.critical(
+            "The daemon's task %s died.",
+            task.get_name(),
+            exc_info=task.exception(),
+            extra=code("INTERNAL"),
+        )
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -51,6 +51,10 @@ class StateError(AmpdError):
     """What was kept for the next start cannot be read, or is spoilt."""
 
 
+class ServiceError(AmpdError):
+    """systemd's files cannot be written, or systemd refuses."""
+
+
 class UnreachableError(AmpdError):
     """No daemon answers."""
 

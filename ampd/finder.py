@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ampd.codes import code
 from ampd.errors import AmpdError, CommandError
 from ampd.index import FACTS, Entry, Index
 from ampd.library import Library
@@ -172,7 +173,12 @@ class Finder:
         try:
             return work(index)
         except sqlite3.Error as error:
-            log.warning("%s: %s; the library is looked through anew.", self._path, error)
+            log.warning(
+                "%s: %s; the library is looked through anew.",
+                self._path,
+                error,
+                extra=code("INDEX-ANEW"),
+            )
             index.renew()
             self._loop_refresh()
             return work(index)
@@ -201,7 +207,7 @@ class Finder:
                 self._say(f"The library is not looked through: {error}.")
             except Exception:
                 # A bug here must cost the search, not the daemon.
-                log.exception("the finder stumbled")
+                log.exception("the finder stumbled", extra=code("INTERNAL"))
             if not self._wanted.is_set():
                 self._looked.set()
             await asyncio.sleep(REST_S)
@@ -247,7 +253,7 @@ class Finder:
     def _say(self, text: str) -> None:
         """Once, not after every look."""
         if text and text != self._said:
-            log.warning(text)
+            log.warning(text, extra=code("INDEX-PART"))
             self._said = text
 
 
@@ -257,4 +263,6 @@ def _scan_gently(index: Index, library: Library, ending: threading.Event) -> Non
     try:
         scan(index, library, PAUSE_S, ending)
     except (OSError, sqlite3.Error) as error:
-        log.warning("The library is not looked through to its end: %s.", error)
+        log.warning(
+            "The library is not looked through to its end: %s.", error, extra=code("INDEX-PART")
+        )

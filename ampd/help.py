@@ -328,3 +328,32 @@ examples:
 --json: each object has name, verdict, found, fix ("" where there is nothing to
 mend)
 """
+
+EXPLAIN = """\
+Every warning and error of the daemon's log carries a code. Without CODE all of
+them are listed.
+
+examples:
+  ampd explain AMPD-JACK-LOST
+  journalctl -u ampd AMPD_CODE=AMPD-STATE-WRITE
+"""
+
+INSTALL_SERVICE = """\
+Writes the unit with the paths of this ampd and of the ampd.toml that is found
+here, tells systemd and enables it. Done again, it brings the files up to date:
+after an ampd.toml was moved, or [control] lan was switched, it has to be.
+
+  as root  the machine's service: plays from the power switch on, without a
+           login, hardened; JACK must run as the same account (--as NAME)
+  --user   a service of this user: plays from the login on, with PipeWire
+
+examples:
+  ampd install-service --user
+  sudo .venv/bin/ampd install-service --dry-run
+  systemctl status ampd; journalctl -u ampd
+"""
+
+UNINSTALL_SERVICE = """\
+Stops the service and removes the files that install-service wrote, and no
+others. What was kept of the playing stays, unless --purge is given.
+"""

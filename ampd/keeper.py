@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from ampd.codes import code
 from ampd.generations import Generations
 from ampd.kept import Kept
 from ampd.session import Session
@@ -102,7 +103,7 @@ class Keeper:
             text = (
                 f"{self._files.newest}: what plays cannot be kept ({error}); the old state stays."
             )
-            log.warning(text)
+            log.warning(text, extra=code("STATE-WRITE"))
             self._error = error
             self._session.report_store(StoreState(str(self._files.newest), False, text))
         elif not error:
@@ -142,7 +143,7 @@ class Keeper:
             return error.strerror or str(error)
         except Exception as error:
             # A bug here must not be the end of all keeping.
-            log.exception("the keeper stumbled")
+            log.exception("the keeper stumbled", extra=code("INTERNAL"))
             return f"an internal error, {error}"
         return ""
 

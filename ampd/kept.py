@@ -41,7 +41,7 @@ class Kept:
     def after_boot(self, boot: str) -> "Kept":
         """The same as it holds in the run `boot` of the machine: after a power switch nothing is
         muted, however it was left."""
-        if boot == self.boot:
+        if boot and boot == self.boot:
             return self
         lasting = {path: on for path, on in self.globals.items() if path not in MOMENTS}
         return replace(self, globals=lasting, boot=boot)

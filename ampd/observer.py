@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ampd.bank import Bank, Built
+from ampd.codes import code
 from ampd.command import Value
 from ampd.errors import EngineError
 from ampd.state import BlockLoad, Change, Event, Faulted, Knob, State, Swapped, Switch
@@ -264,7 +265,7 @@ class Observer:
     def _fault(self, report: Report) -> None:
         name = self._bank.name_of(report.slot)
         text = f"Rig {name} gave a sample that is no number; it is dry until selected again."
-        log.warning(text)
+        log.warning(text, extra=code("RIG-NOT-FINITE"))
         self.update(last_error=text)
         self.emit(Faulted(name, text))
 

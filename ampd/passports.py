@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ampd.codes import code
 from ampd.errors import LibraryError
 
 VERSION = 1  # grows when a number here is measured in another way
@@ -110,6 +111,7 @@ class Store:
                     "[paths] cache in ampd.toml names another folder.",
                     self._folder,
                     error.strerror,
+                    extra=code("CACHE-WRITE"),
                 )
             self._warned = True
 

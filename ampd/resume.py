@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ampd.bank import Plan, plan_model
+from ampd.codes import code
 from ampd.command import SelectRig, SelectSet, SetGlobal
-from ampd.edit import with_file
 from ampd.errors import AmpdError
 from ampd.generations import Generations
 from ampd.kept import Kept
@@ -27,7 +27,7 @@ async def first_sound(session: Session, files: Generations, start_rig: str) -> K
     try:
         await session.execute(SelectRig(start_rig))
     except AmpdError as error:
-        log.warning("%s The daemon plays dry instead.", error)
+        log.warning("%s The daemon plays dry instead.", error, extra=code("RIG-DRY"))
         await session.play_dry()
     return session.kept()
 
@@ -41,12 +41,20 @@ async def _play_on(session: Session, files: Generations) -> Kept | None:
             if kept is None:
                 continue
             for text in await resume(session, kept):
-                log.warning("%s: not all is as it was left: %s", path, text)
+                log.warning(
+                    "%s: not all is as it was left: %s", path, text, extra=code("STATE-PART")
+                )
         except AmpdError as error:
-            log.warning("%s Trying %s.", _with_file(error, path), otherwise)
+            text = _with_file(error, path)
+            log.warning("%s Trying %s.", text, otherwise, extra=code("STATE-READ"))
         except Exception:
             # Whatever lies there, it must not be the end of all sound.
-            log.exception("%s: the start stumbled over it; trying %s.", path, otherwise)
+            log.exception(
+                "%s: the start stumbled over it; trying %s.",
+                path,
+                otherwise,
+                extra=code("INTERNAL"),
+            )
         else:
             log.info("%s: rig %s plays on as it was left", path, kept.rig)
             return session.kept() or kept
@@ -83,12 +91,8 @@ async def _planned(session: Session, kept: Kept, notes: list[str]) -> Plan | Non
         return await asyncio.to_thread(plan_model, Path(kept.model))
     if not kept.files:
         return None
-    rig = on_disk = await session.rig_on_disk(kept.rig)
     try:
-        for path, name in kept.files.items():
-            if rig.files.get(path) != name:
-                rig = with_file(rig, path, name)
-        return await session.plan_edited(rig) if rig is not on_disk else None
+        return await session.plan_chosen(kept.rig, kept.files)
     except AmpdError as error:
         notes.append(str(error))
         return None

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ampd.bank import Bank, Built, Plan, plan_model
+from ampd.codes import code
 from ampd.command import (
     ChooseFile,
     EngineCommand,
@@ -196,13 +197,9 @@ class Session:
         built = self._bank.get(self._observer.wanted_slot)
         return to_keep(built, self.state, self.boot) if built is not None else None
 
-    async def rig_on_disk(self, name: str) -> Rig:
-        """The rig as its file says now. Raises AmpdError."""
-        return (await self._stock.plan(name)).rig
-
-    async def plan_edited(self, rig: Rig) -> Plan:
-        """A rig with other files than its own. Raises AmpdError."""
-        return await self._stock.plan_edited(rig)
+    async def plan_chosen(self, name: str, files: Mapping[str, str]) -> Plan:
+        """The rig `name` with these files in place of its own. Raises AmpdError."""
+        return await self._stock.plan_chosen(name, files)
 
     async def play_as_left(self, what: str | Plan, values: Mapping[str, float]) -> str:
         """Play a rig of the library, or one outside the bank, with these values from its first
@@ -353,7 +350,7 @@ class Session:
         self._observer.update(rigs=self._bank.entries())
 
     def _tell_trouble(self, rig: str, error: AmpdError) -> None:
-        log.warning(str(error))
+        log.warning(str(error), extra=code("RIG-TROUBLE"))
         self._observer.update(last_error=str(error))
         self._observer.emit(Faulted(rig, str(error)))
 
@@ -583,7 +580,7 @@ class Session:
                     if self.state.globals.get(path) != value:
                         await self._turn(SetGlobal(path, value))
             except AmpdError as error:
-                log.warning("%s The daemon plays dry instead.", error)
+                log.warning("%s The daemon plays dry instead.", error, extra=code("RIG-DRY"))
                 await self.play_dry()
                 self._observer.update(last_error=str(error))
         if filled:

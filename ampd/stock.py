@@ -6,14 +6,15 @@ at a time be read and built.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ampd.bank import Bank, Plan, plan_rig
+from ampd.codes import code
 from ampd.config import MidiConfig
 from ampd.driver import Driver, in_thread
-from ampd.edit import write_new
+from ampd.edit import with_file, write_new
 from ampd.errors import AmpdError, CommandError, ConfigError
 from ampd.library import Library, nearest
 from ampd.midi import Binding
@@ -64,7 +65,7 @@ class Stock:
         try:
             self._own_map = await asyncio.to_thread(read_map, self._settings.midi.map)
         except ConfigError as error:
-            log.warning(str(error))
+            log.warning(str(error), extra=code("MIDI-MAP"))
             self._observer.update(last_error=str(error))
         return self._own_map != before
 
@@ -101,7 +102,7 @@ class Stock:
         self.sets = sets
         self._bank_number = (chosen.bank if chosen is not None else None) or ALL_RIGS_BANK
         for text in [*self._bank.adopt(rigs, errors, chosen), *errors.values(), *complaints]:
-            log.warning(text)
+            log.warning(text, extra=code("SET-TROUBLE"))
         self._observer.update(set=name, sets=("", *names))
 
     def _keep_spoilt(self, name: str, sets: list[RigSet], complaints: Sequence[str]) -> None:
@@ -154,6 +155,13 @@ class Stock:
         """A rig that was changed while it plays. Raises AmpdError."""
         plan = await asyncio.to_thread(plan_rig, self._library, rig)
         return replace(plan, edited=True)
+
+    async def plan_chosen(self, name: str, files: Mapping[str, str]) -> Plan:
+        """The rig `name` with these files in place of its own. Raises AmpdError."""
+        rig = (await self.plan(name)).rig
+        for path, file in files.items():
+            rig = with_file(rig, path, file) if rig.files.get(path) != file else rig
+        return await self.plan_edited(rig)
 
     async def save(self, rig: Rig) -> Path:
         """Write a new file of the library. Raises AmpdError, also where there is one already."""
@@ -219,9 +227,10 @@ class Stock:
                     "The bank's memory is used up: rig %s and those after it are built when they "
                     "are asked for; raise [bank] memory_mb to switch to them at once.",
                     name,
+                    extra=code("BANK-FULL"),
                 )
                 return
             try:
                 await self.prepare(name)
             except AmpdError as error:
-                log.warning(str(error))
+                log.warning(str(error), extra=code("RIG-TROUBLE"))

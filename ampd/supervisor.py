@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from ampd.codes import code
 from ampd.config import JackConfig
 from ampd.errors import AmpdError, JackUnavailableError
 from ampd.rack import JackError, JackHost, PortInfo
@@ -134,7 +135,7 @@ class Supervisor:
                     reason = str(error)
                 except Exception:
                     # A bug here must not be the end of all sound.
-                    log.exception("the supervisor stumbled")
+                    log.exception("the supervisor stumbled", extra=code("INTERNAL"))
                 finally:
                     self._close(host, reason)
             self._stop.wait(RETRY_S)
@@ -178,7 +179,12 @@ class Supervisor:
 
     def _close(self, host: JackHost, reason: str) -> None:
         if reason:
-            log.warning("JACK is lost: %s; trying again every %g s.", reason, RETRY_S)
+            log.warning(
+                "JACK is lost: %s; trying again every %g s.",
+                reason,
+                RETRY_S,
+                extra=code("JACK-LOST"),
+            )
         self._report(self._jack("lost" if reason else "waiting", reason))
         self._said = ""
         self._libjack("close", host.close)
@@ -198,7 +204,8 @@ class Supervisor:
                     call = partial(host.connect, link.source, link.destination)
                     self._libjack("connect", call)
                 except JackError as error:
-                    log.warning("%s -> %s: %s", link.source, link.destination, error)
+                    pair = f"{link.source} -> {link.destination}"
+                    log.warning("%s: %s", pair, error, extra=code("JACK-LINK"))
                     continue
                 links.append(link)
             self._linked.add(link)
@@ -236,7 +243,7 @@ class Supervisor:
         try:
             self._libjack("set_latency", lambda: host.set_latency(frames))
         except JackError as error:
-            log.warning(str(error))
+            log.warning(str(error), extra=code("JACK-LATENCY"))
 
     def _libjack(self, name: str, call: Callable[[], T]) -> T:
         self._call = (name, time.monotonic())
@@ -273,7 +280,7 @@ class Supervisor:
             reason = f"libjack has been busy with {call[0]} for over {HANG_S:g} s"
             jack = self._session.state.jack
             if (jack.state, jack.reason) != ("lost", reason):
-                log.warning("JACK does not answer: %s.", reason)
+                log.warning("JACK does not answer: %s.", reason, extra=code("JACK-HANGS"))
                 self._session.report_jack(replace(jack, state="lost", reason=reason))
 
 

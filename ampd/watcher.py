@@ -9,6 +9,7 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
+from ampd.codes import code
 from ampd.config import Config
 from ampd.driver import in_thread
 from ampd.session import Session
@@ -56,7 +57,7 @@ async def _follow(session: Session, folder: Path, only: str | None = None) -> No
             async for _ in changes:
                 await _tell(session)
         except (OSError, RuntimeError) as error:
-            log.warning("Edited files are not noticed for now: %s.", error)
+            log.warning("Edited files are not noticed for now: %s.", error, extra=code("WATCH"))
         missed = True
         await asyncio.sleep(RETRY_S)
 
@@ -70,7 +71,7 @@ async def _follow_tree(session: Session, folder: Path) -> None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            log.warning("Edited models are not noticed for now: %s.", error)
+            log.warning("Edited models are not noticed for now: %s.", error, extra=code("WATCH"))
         missed = True
         await asyncio.sleep(RETRY_S)
 
@@ -108,4 +109,4 @@ async def _tell(session: Session) -> None:
         await session.files_changed()
     except Exception:
         # A bug must cost one change, not all that come.
-        log.exception("What changed on disk is not taken over.")
+        log.exception("What changed on disk is not taken over.", extra=code("INTERNAL"))

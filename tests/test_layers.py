@@ -14,14 +14,17 @@ MAX_FILE_LINES = 600
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd",),  # the package itself: its version
     (
+        "ampd.codes",
         "ampd.doctor",
         "ampd.errors",
         "ampd.help",
+        "ampd.journal",
         "ampd.midi",
         "ampd.probe",
         "ampd.rig_starter",
         "ampd.screen",
         "ampd.tree",
+        "ampd.units",
         "ampd.watch_view",
     ),
     ("ampd.cabinet", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
@@ -39,6 +42,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "ampd.control",
         "ampd.keeper",
+        "ampd.notify",
         "ampd.offline",
         "ampd.passport",
         "ampd.resume",
@@ -50,11 +54,13 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "ampd.daemon",
         "ampd.doctor_verb",
+        "ampd.explain_verb",
         "ampd.learn_verb",
         "ampd.library_verbs",
         "ampd.live_verbs",
         "ampd.page_verb",
         "ampd.rig_verbs",
+        "ampd.service_verb",
         "ampd.set_verb",
         "ampd.watch_verb",
     ),

@@ -14,6 +14,7 @@ from zeroconf import Error, InterfaceChoice, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 from ampd import __version__
+from ampd.codes import code
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,11 @@ class Announcer:
             for info in self._infos:
                 await self._zeroconf.async_register_service(info, allow_name_change=True)
         except (OSError, Error) as error:
-            log.warning("zeroconf: nobody is told where ampd is (%s); its address works.", error)
+            log.warning(
+                "zeroconf: nobody is told where ampd is (%s); its address works.",
+                error,
+                extra=code("ZEROCONF"),
+            )
 
     async def close(self) -> None:
         """Take the announcement back."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ampd import PROTOCOL, __version__
+from ampd.codes import code
 from ampd.command import (
     Command,
     EngineCommand,
@@ -193,7 +194,7 @@ class Desk:
             return
         except Exception:
             # A bug must cost one command, not the way in.
-            log.exception("%s failed", command)
+            log.exception("%s failed", command, extra=code("INTERNAL"))
             self._refuse_all(waiting, "an internal error; see the log.")
             return
         for sender, path in waiting.senders.items():

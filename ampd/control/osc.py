@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ampd.codes import code
 from ampd.command import Value
 from ampd.control.desk import Desk
 from ampd.control.hub import Peer
@@ -83,7 +84,7 @@ class Reception:
             self._log_second, self._log_lines = second, 0
         self._log_lines += 1
         if self._log_lines <= LOG_LINES_PER_S:
-            log.warning("OSC from %s dropped: %s", sender, text)
+            log.warning("OSC from %s dropped: %s", sender, text, extra=code("OSC-DROPPED"))
 
 
 def _listener(address: str, arguments: Sequence[Value | int], sender: Peer) -> Peer:

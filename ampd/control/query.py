@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from aiohttp import WSMsgType, web
 
 from ampd import __version__
+from ampd.codes import code
 from ampd.control.hub import Hub
 from ampd.control.osc import Reception
 from ampd.control.packet import MAX_DATAGRAM, encode
@@ -157,7 +158,7 @@ class WsPeer:
         try:
             self._unsent.put_nowait(what)
         except asyncio.QueueFull:
-            log.warning("%s does not read; it is let go.", self)
+            log.warning("%s does not read; it is let go.", self, extra=code("CLIENT-SLOW"))
             self._writer.cancel()
 
     async def _write(self) -> None:

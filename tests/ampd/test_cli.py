@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
     *("run", "status", "rigs", "load", "set", "ports", "render", "check", "bench"),
     *("rig", "snapshot", "sets", "tune", "panic", "learn", "page", "layouts"),
-    *("watch", "models", "irs", "doctor"),
+    *("watch", "models", "irs", "doctor", "explain", "install-service", "uninstall-service"),
 )
 
 
