@@ -1,7 +1,8 @@
 """Keeps what plays on disk, so that the next daemon goes on where this one ended.
 
-The loop hears of changes and looks at the State, at once after a quiet time and then every GAP_S
-at most; a thread of its own writes, so neither the sound nor the loop ever waits for the disk.
+The loop hears of changes and looks at the State, at once after a quiet time, then soon, and while
+changes go on every GAP_S; a thread of its own writes, so neither the sound nor the loop ever waits
+for the disk.
 """
 
 import asyncio
@@ -18,7 +19,8 @@ from ampd.state import Change, Event, StoreState
 
 log = logging.getLogger(__name__)
 
-GAP_S = 0.25  # between two looks: a fader is one write in this time
+FIRST_GAP_S = 0.02  # between two looks; each next one is twice as long while changes go on,
+GAP_S = 0.25  # up to this: a long move of a fader is one write in this time
 MOVE_S = 0.01  # until the next look while rig and values are on their way
 RETRY_S = 30.0
 STOP_LIMIT_S = 2.0  # a disk that hangs must not hold up the end
@@ -33,6 +35,7 @@ class Keeper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._looked_s = 0.0
+        self._gap_s = FIRST_GAP_S
         self._offered: Kept | None = None  # to the thread
         self._on_disk: Kept | None = None
         self._error = ""
@@ -79,7 +82,9 @@ class Keeper:
     def _look_soon(self) -> None:
         if self._timer is None:
             assert self._loop is not None
-            wait_s = max(0.0, self._looked_s + GAP_S - self._loop.time())
+            quiet_s = self._loop.time() - self._looked_s
+            self._gap_s = FIRST_GAP_S if quiet_s > 2 * GAP_S else min(2 * self._gap_s, GAP_S)
+            wait_s = max(0.0, self._gap_s - quiet_s)
             self._timer = self._loop.call_later(wait_s, self._look)
 
     def _look(self) -> None:

@@ -1,0 +1,122 @@
+"""A daemon that is killed at any time: what of the last accepted state the next one plays.
+
+Each round a daemon without a JACK server switches rigs and turns a knob at random, and is killed up
+to two seconds after the last answer.  `kept` counts the rounds whose next daemon plays what was
+accepted last; what is younger than half a second may be lost, and is counted apart.
+
+    python -m tests.bench.kills [--kills 30]
+
+Prints one JSON line.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.demo.osc import Osc, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITTEN_S = 0.5
+LONGEST_S = 2.0
+START_LIMIT_S = 60.0
+KNOB = "gain/gain_db"
+
+
+def write_settings(folder: Path, port: int) -> Path:
+    """An ampd.toml of two rigs of one knob."""
+    (folder / "rigs").mkdir()
+    for program, name in enumerate(("one", "two")):
+        text = f"program: {program}\nchain:\n  - gain: {{gain_db: {program}}}\n"
+        (folder / "rigs" / f"{name}.yaml").write_text(text)
+    path = folder / "ampd.toml"
+    path.write_text(
+        '[paths]\nrigs = "rigs"\nmodels = "models"\ncache = "cache"\nstate = "state"\n'
+        f'[osc]\nport = {port}\n[rig]\nstart = "one"\n[jack]\nserver_name = "nobody-runs-this"\n'
+    )
+    return path
+
+
+@contextmanager
+def daemon(settings: Path, port: int) -> Iterator[tuple["subprocess.Popen[bytes]", Osc, float]]:
+    """A running daemon, a client, and the milliseconds until a rig was heard."""
+    began_s = time.monotonic()
+    command = [sys.executable, "-m", "ampd.cli", "run", "--config", str(settings)]
+    with (settings.parent / "log").open("ab") as log:
+        process = subprocess.Popen(command, stderr=log, cwd=ROOT, env=dict(os.environ))
+    try:
+        with Osc(port) as osc:
+            while not state(osc, 0.01).get("rig"):
+                if time.monotonic() - began_s > START_LIMIT_S or process.poll() is not None:
+                    raise RuntimeError((settings.parent / "log").read_text()[-2000:])
+            yield process, osc, 1000 * (time.monotonic() - began_s)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def state(osc: Osc, limit_s: float = 5.0) -> dict[str, Any]:
+    """The daemon's State; {} where it does not answer within the limit."""
+    osc.send("/ampd/status")
+    until_s = time.monotonic() + limit_s
+    while (left_s := until_s - time.monotonic()) > 0:
+        message = osc.receive(left_s)
+        if message is not None and message.address == "/ampd/status":
+            found: dict[str, Any] = json.loads(str(message.values[0]))
+            return found
+    return {}
+
+
+def played(found: dict[str, Any]) -> tuple[str, float]:
+    """The rig and the knob of a State."""
+    return str(found["wanted_rig"]), float(found["values"][KNOB])
+
+
+def measure(folder: Path, kills: int) -> None:
+    """All rounds; each looks first at what the one before has left."""
+    chance, port = random.Random(8), free_port()
+    settings = write_settings(folder, port)
+    starts_ms: list[float] = []
+    rounds: list[tuple[float, bool]] = []
+    accepted, age_s = ("one", 0.0), LONGEST_S
+    for number in range(kills + 1):
+        with daemon(settings, port) as (process, osc, start_ms):
+            starts_ms.append(start_ms)
+            if number:
+                rounds.append((age_s, played(state(osc)) == accepted))
+            for _ in range(chance.randint(1, 4)):
+                rig, value = chance.choice(("one", "two")), float(chance.randint(-20, 20))
+                osc.ask("/ampd/rig", rig)
+                osc.ask(f"/ampd/{KNOB}", value)
+                accepted = (rig, value)
+                time.sleep(chance.uniform(0, 0.3))
+            told_s = time.monotonic()
+            accepted = played(state(osc))
+            time.sleep(chance.choice((chance.uniform(0, WRITTEN_S), chance.uniform(0, LONGEST_S))))
+            process.kill()
+            age_s = time.monotonic() - told_s
+    old = [same for age, same in rounds if age >= WRITTEN_S]
+    young = [same for age, same in rounds if age < WRITTEN_S]
+    row = {
+        "bench": "kills",
+        "kept": f"{sum(old)} of {len(old)}",
+        "kept_younger_than_half_a_second": f"{sum(young)} of {len(young)}",
+        "start_ms": {"median": round(statistics.median(starts_ms)), "max": round(max(starts_ms))},
+    }
+    print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="What outlives a killed daemon.")
+    parser.add_argument("--kills", type=int, default=30)
+    with tempfile.TemporaryDirectory() as place:
+        measure(Path(place), parser.parse_args().kills)
