@@ -93,7 +93,14 @@ def decode(data: bytes) -> Kept:
         raise StateError("is spoilt: its checksum is another one")
     try:
         return _kept(json.loads(body))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise StateError(f"does not hold a state ({type(error).__name__}: {error})") from error
 
 

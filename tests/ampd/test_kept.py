@@ -1,6 +1,8 @@
 """What outlives the daemon, and its form on disk: whatever is wrong with the bytes is noticed."""
 
 import json
+import os
+import random
 import zlib
 from dataclasses import asdict, replace
 from typing import Any
@@ -77,6 +79,7 @@ def test_every_longer_file_is_noticed() -> None:
         ({"files": {"amp/model": 3}}, "a text is none"),
         ({"globals": {"tempo_bpm": float("nan")}}, "nan is no number"),
         ({"boot": "x" * 5000}, "a text is none"),
+        ({"values": {"mix": 10**400}}, "OverflowError"),
     ],
 )
 def test_content_is_checked_although_its_checksum_is_right(
@@ -90,6 +93,54 @@ def test_content_is_checked_although_its_checksum_is_right(
 def test_no_body_is_an_exception_of_python(body: bytes) -> None:
     with pytest.raises(StateError, match="does not hold a state"):
         decode(sealed(body))
+
+
+JUNK: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        -1,
+        10**400,
+        1e308,
+        float("nan"),
+        float("-inf"),
+        "",
+        "a",
+        "/",
+        "\ud800",
+        "x" * 9999,
+    ),
+    *([], {}, [[]], {"a": {}}, {"mute": "on"}, {"tempo_bpm": []}, {"": ""}, "clean", "/dev/zero"),
+)
+
+
+def test_no_content_is_an_exception_of_python() -> None:
+    """AMPD_STATE_RUNS: how many contents, all with a checksum that is right."""
+    chance = random.Random(8)
+    good = json.dumps(asdict(KEPT)).encode()
+    played = 0
+    for number in range(int(os.environ.get("AMPD_STATE_RUNS", "20000"))):
+        if number % 2:
+            document = asdict(KEPT)
+            for _ in range(chance.randint(1, 3)):
+                junk = chance.choice(JUNK)
+                inner = {chance.choice(("mix", "tempo_bpm", "mute")): junk}
+                place = chance.choice([*document, "more"])
+                document[place] = chance.choice((junk, inner))
+            body = json.dumps(document).encode()
+        else:
+            spoilt = bytearray(good)
+            for _ in range(chance.randint(1, 4)):
+                at = chance.randrange(len(spoilt))
+                spoilt[at : at + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
+            body = bytes(spoilt)
+        try:
+            kept = decode(sealed(body))
+        except StateError:
+            continue
+        assert decode(encode(kept)) == kept
+        played += 1
+    assert played > 0
 
 
 def test_another_version_is_said() -> None:
