@@ -217,11 +217,12 @@ def run_daemon(options: argparse.Namespace) -> int:
     from ampd.codes import code  # noqa: PLC0415
     from ampd.journal import begin_log  # noqa: PLC0415
 
+    log = logging.getLogger(__name__)
     begin_log()
     try:
         return _run(options)
     except AmpdError as error:
-        logging.getLogger(__name__).error(str(error), extra=code("START"))
+        log.error(str(error), extra=code("START"))
         return error.exit_code
 
 
