@@ -73,12 +73,15 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ampd {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    _add_run(verbs)
-    _add_remote(verbs)
-    own = [module for module, names in ADDERS.items() if asked in names]
-    for module in own or (() if asked in (*HERE, "--version") else ADDERS):
+    theirs = [module for module, names in ADDERS.items() if asked in names]
+    if not theirs:
+        _add_run(verbs)
+        _add_remote(verbs)
+        theirs = [] if asked in (*HERE, "--version") else list(ADDERS)
+    for module in theirs:
         import_module(f"ampd.{module}").add_verbs(verbs, _verb, KINDS)
-    _add_offline(verbs)
+    if len(theirs) != 1:
+        _add_offline(verbs)
     return parser
 
 

@@ -4,7 +4,6 @@ An error names the file, the key, the value found and what is allowed.  The file
 root shows every key with its unit, range and default.
 """
 
-import difflib
 import ipaddress
 import os
 import re
@@ -313,5 +312,7 @@ def _value(path: Path, section: str, key: str, value: Any) -> Any:
 
 
 def _near(word: str, known: Mapping[str, object]) -> str:
+    import difflib  # noqa: PLC0415 (a client starts sooner without)
+
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -6,7 +6,6 @@ engine/midi.hpp, one to one.  Whether a block has the param that a binding names
 say.  Errors are ValueError with the rest of a sentence: "entry 2: control is 300, expected ...".
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -182,6 +181,8 @@ def check_path(path: Any) -> str:
         return text
     if PARAM.fullmatch(text) and text.split("/")[0] not in ACTION_ROOMS:
         return text
+    import difflib  # noqa: PLC0415 (a client starts sooner without)
+
     near = difflib.get_close_matches(text, [*ACTIONS, *GLOBALS], n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise ValueError(f"path is {_show(path)}{hint}, expected such as amp/gain_db, mix or rig/next")
