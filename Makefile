@@ -22,7 +22,7 @@ ARM_PACKAGES := g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 # JUCE 7 and what it wants; other systems fetch it (plugin/README.md).
 PLUGIN_PACKAGES := g++ cmake ninja-build pkg-config nlohmann-json3-dev juce-modules-source
-PLUGIN_TEST_PACKAGES := doctest-dev xvfb xauth openbox xdotool x11-utils imagemagick xsettingsd \
+PLUGIN_TEST_PACKAGES := doctest-dev xvfb xauth openbox imagemagick xsettingsd \
 	fonts-dejavu-core zenity lilv-utils sordi lv2-dev ardour jackd2
 PLUGIN := build/plugin/ampd_plugin_artefacts/Release
 PLUGIN_SOURCES := plugin/CMakeLists.txt $(shell find plugin/source ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
