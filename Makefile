@@ -21,7 +21,8 @@ RTSAN_PACKAGES := clang-22 libclang-rt-22-dev llvm-22
 ARM_PACKAGES := g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 # JUCE 7 and what it wants; other systems fetch it (plugin/README.md).
-PLUGIN_PACKAGES := g++ cmake ninja-build pkg-config nlohmann-json3-dev juce-modules-source
+PLUGIN_PACKAGES := g++ cmake ninja-build pkg-config nlohmann-json3-dev libyaml-dev \
+	juce-modules-source
 PLUGIN_TEST_PACKAGES := doctest-dev xvfb xauth openbox imagemagick xsettingsd \
 	fonts-dejavu-core zenity lilv-utils sordi lv2-dev ardour jackd2
 PLUGIN := build/plugin/ampd_plugin_artefacts/Release

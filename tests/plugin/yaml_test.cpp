@@ -26,14 +26,17 @@ TEST_CASE("YAML reads as the daemon reads it") {
         R"({"a": {"b": 1.0, "c": {"d": 2.0}}, "e": [1.0, 2.0]})");
   CHECK(as_json("models: {0: a, 5.5: b}") == R"({"models": {"0": "a", "5.5": "b"}})");
   CHECK(as_json("# nothing\n") == "null");
+  CHECK(as_json("a: |\n  two\n  lines\nb: 'it''s'\nc: \"\\u00f6\\n\"") ==
+        R"({"a": "two\nlines\n", "b": "it's", "c": "\u00f6\n"})");
+  CHECK(as_json("? a\n: 1\n? b\n: [x,\n  y]") == R"({"a": 1.0, "b": ["x", "y"]})");
   CHECK(as_json("- {name: lead, amp/gain_db: 6}") == R"([{"name": "lead", "amp/gain_db": 6.0}])");
 }
 
 TEST_CASE("what makes a small file large, and what is unclear, is refused with its line") {
   for (const char* text :
-       {"a: &x 1", "a: *x", "a: !!python/object 1", "<<: {a: 1}", "a: 1\na: 2", "a: |\n  text",
-        "a: 1\n---\nb: 2", "a: {b: 1", "a: [1", "a: 'x", "\ta: 1", "a: 1\n  b: 2", "a: {b: 1} c",
-        "a: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"}) {
+       {"a: &x 1", "a: *x", "a: !!python/object 1", "<<: {a: 1}", "a: 1\na: 2", "5: a\n5.0: b",
+        "[a]: 1", "a: \x01", "a: 1\n---\nb: 2", "a: {b: 1", "a: [1", "a: 'x", "\ta: 1",
+        "a: 1\n  b: 2", "a: {b: 1} c", "a: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(read_yaml(text, "x.yaml"), Refused);
   }
