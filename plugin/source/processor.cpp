@@ -43,6 +43,22 @@ std::optional<Setting> found(const Setting& setting, const FilePtr& file, FileKi
   return std::nullopt;
 }
 
+/// While it lives what plays is not turned: the params that are set belong to what comes.
+class Change {
+ public:
+  explicit Change(std::shared_ptr<Rack> rack) : rack_(std::move(rack)) {
+    if (rack_ != nullptr) rack_->begin_change();
+  }
+  ~Change() {
+    if (rack_ != nullptr) rack_->end_change();
+  }
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+
+ private:
+  std::shared_ptr<Rack> rack_;
+};
+
 juce::String loaded_text(const File& file) {
   juce::String text = "Loaded " + juce::String::fromUTF8(file.name.c_str());
   if (file.content->model != nullptr)
@@ -157,9 +173,10 @@ void Processor::clear_impulse() {
 
 void Processor::clear() {
   shown_ = juce::File();
-  params_.set(default_values());
   later([this] {
     const std::lock_guard lock(build_mutex_);
+    const Change change(rack_);
+    params_.set(default_values());
     play(std::make_shared<Setting>(empty_setting()), {});
     say("", false);
   });
@@ -170,6 +187,7 @@ void Processor::open_rig_now(const juce::File& file) {
   const auto next = std::make_shared<Setting>(std::move(rig.setting));
   rig.values[kBypass] = params_.values()[kBypass];
   const std::lock_guard lock(build_mutex_);
+  const Change change(rack_);
   const Values before = params_.values();
   params_.set(rig.values);
   try {
@@ -358,17 +376,16 @@ void Processor::prepareToPlay(double sample_rate_hz, int) {
 
 void Processor::processBlock(juce::AudioBuffer<float>& buffer, juce::MidiBuffer&) {
   const bool on_time = !isNonRealtime();
-  const Values values = params_.values();
   if (!on_time) {
     finish();
-    if (is_normalized(values) && !loudness().lufs) measure_now();
+    if (is_normalized(params_.values()) && !loudness().lufs) measure_now();
   }
   Rack* const rack = rack_.get();
   const int ins = std::min(2, getMainBusNumInputChannels());
   const int outs = std::min(2, getMainBusNumOutputChannels());
   if (rack == nullptr || ins < rack->sides() || ins == 0 || outs == 0) return;
   rack->process(buffer.getArrayOfReadPointers(), ins, buffer.getArrayOfWritePointers(), outs,
-                buffer.getNumSamples(), values, on_time);
+                buffer.getNumSamples(), params_, on_time);
 }
 
 double Processor::getTailLengthSeconds() const {
@@ -402,6 +419,7 @@ void Processor::setStateInformation(const void* data, int size) {
   }
   const auto next = std::make_shared<Setting>(std::move(state.setting));
   const std::lock_guard lock(build_mutex_);
+  const Change change(rack_);
   params_.set(state.values);
   {
     const std::lock_guard report_lock(report_mutex_);

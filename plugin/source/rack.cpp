@@ -174,11 +174,13 @@ void Rack::turn(const Values& values) noexcept AMP_RT {
 }
 
 void Rack::process(const float* const* in, int ins, float* const* out, int outs, int frames,
-                   const Values& values, bool on_time) noexcept {
+                   const Params& params, bool on_time) noexcept {
   if (frames <= 0) return;
   std::unique_lock<std::mutex> lock(service_mutex_, std::defer_lock);
   if (!on_time) lock.lock();
   last_block_ns_.store(now_ns(), std::memory_order_relaxed);
+  const int changes = changes_.load(std::memory_order_acquire);
+  const Values values = params.values();
   Offer offer;
   if (offers_.take(offer)) {
     take(offer);
@@ -189,7 +191,9 @@ void Rack::process(const float* const* in, int ins, float* const* out, int outs,
     playing_.trims = late_trims_.trims;
     has_late_trims_ = false;
   }
-  turn(values);
+  // No change came between: the values belong to what was offered last, and no earlier.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (changes % 2 == 0 && changes == changes_.load(std::memory_order_relaxed)) turn(values);
   const FtzGuard ftz;
   for (int at = 0; at < frames; at += kChunkFrames) {
     const int length = std::min(kChunkFrames, frames - at);

@@ -98,6 +98,11 @@ class Rack {
     trims_.leave({.slot = offered_.load(std::memory_order_relaxed), .trims = trims});
   }
 
+  /// Params and the sound that they belong to change together: from the first call to the second
+  /// the params of the instance are not heeded. Thread: control.
+  void begin_change() { ++changes_; }
+  void end_change() { ++changes_; }
+
   /// Ask nobody any more. Thread: control.
   void close();
 
@@ -105,11 +110,11 @@ class Rack {
   /// and audio where it need not be on time.
   bool service();
 
-  /// A block of any length; `ins` and `outs` 1 or 2 channels, which may be the same arrays.
-  /// on_time: false where the host waits for the sound, as in an offline render: then it is the
-  /// same every time. Thread: audio.
+  /// A block of any length, turned as the params are now; `ins` and `outs` 1 or 2 channels, which
+  /// may be the same arrays. on_time: false where the host waits for the sound, as in an offline
+  /// render: then it is the same every time. Thread: audio.
   void process(const float* const* in, int ins, float* const* out, int outs, int frames,
-               const Values& values, bool on_time) noexcept;
+               const Params& params, bool on_time) noexcept;
 
   [[nodiscard]] Meters& meters() { return meters_; }
   /// Whether anybody would hear it end now: the guitar was played, and a block ago. Thread: any.
@@ -165,7 +170,8 @@ class Rack {
   Values begun_with_{};
   Latest<Offer> offers_;
   Latest<LateTrims> trims_;
-  std::function<void()> ask_;  ///< service_mutex_
+  std::atomic<int> changes_{0};  ///< begun and ended: odd while there is one
+  std::function<void()> ask_;    ///< service_mutex_
   std::atomic<bool> asks_{false};
   std::mutex service_mutex_;  ///< background, and audio that need not be on time
 

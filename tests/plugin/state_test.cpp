@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "host.hpp"
@@ -184,4 +185,45 @@ TEST_CASE("while it plays a project's sound comes in by a fade, behind silence a
   open(silent, state);
   CHECK(silent.play({in})[0] == daemon(amp_rig(dir.write("m.json", model_text())), in)[0]);
   CHECK(silent.processor.switches() == 0);
+}
+
+// A project is opened by one thread while another plays, and measured first, which takes a while.
+// Params that were set before the new sound was ready would turn the old one meanwhile.
+TEST_CASE("a project that is opened turns nothing of the sound before it") {
+  const amp::test::TempDir dir;
+  const std::string first = dir.write("a.json", model_text(3));
+  Host other;
+  other.load(dir.write("b.json", model_text(4)));
+  other.set(kOutputGain, -24);
+  other.set(kLevel, kNormalized);
+  const juce::MemoryBlock state = saved(other);
+  Host host;
+  host.load(first);
+  host.set(kOutputGain, -30);
+  host.prepare();
+  const std::vector<float> in = guitar(144000);
+  std::vector<float> out;
+  std::atomic<size_t> played{0};
+  size_t faded = 0;
+  std::thread audio([&] {
+    while (out.size() < in.size()) {
+      const auto heard = host.play({amp::test::part(in, out.size(), out.size() + 64)});
+      out.insert(out.end(), heard[0].begin(), heard[0].end());
+      if (faded == 0 && host.processor.switches() == 1) faded = out.size();
+      played = out.size();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  while (played < 9600) std::this_thread::yield();
+  open(host, state);
+  audio.join();
+  RigSpec rig = amp_rig(first);
+  rig.values["output/gain_db"] = -30;
+  const std::vector<float> old = daemon(rig, in)[0];
+  size_t begin = 0;
+  while (begin < out.size() && out[begin] == old[begin]) ++begin;
+  CHECK(begin >= 9600);
+  REQUIRE(faded > 0);
+  // The fade lasts 10 ms, 480 frames, and is over in the block that says so.
+  CHECK(begin + 480 + 64 >= faded);
 }
