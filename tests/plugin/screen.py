@@ -63,21 +63,9 @@ class Screen:
         self._close()
 
     def _open(self) -> None:
-        read, write = os.pipe()
-        # -noreset: else the server begins anew, for all, when its last client so far has gone.
-        # -r: a key that is let go late does not repeat.
-        argv = ["Xvfb", "-displayfd", str(write), "-noreset", "-r", "-nolisten", "tcp"]
-        argv += ["-screen", "0", "1600x1000x24"]
-        self._processes.append(
-            subprocess.Popen(
-                argv, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-        )
-        os.close(write)
-        with os.fdopen(read) as told:
-            number = told.readline().strip()
-        assert number, "Xvfb does not start"
-        self._name = f":{number}"
+        # Not :0, which is where JUCE without a DISPLAY looks for one, in whatever runs beside.
+        first = 100 + os.getpid() % 800
+        self._name = next(name for n in range(first, first + 100) if (name := self._serve(f":{n}")))
         self._display = display.Display(self._name)
         self._root = self._display.screen().root
         self.start(["openbox"])
@@ -88,6 +76,24 @@ class Screen:
         owner = self._atom("_XSETTINGS_S0")
         until(lambda: self._display.get_selection_owner(owner), "the settings of the screen")
         until(lambda: self._property(self._root, "_NET_SUPPORTING_WM_CHECK"), "a window manager")
+
+    def _serve(self, name: str) -> str:
+        """Start the server under this name, and return it once it answers; "" where it is taken."""
+        read, write = os.pipe()
+        # -noreset: else the server begins anew, for all, when its last client so far has gone.
+        # -r: a key that is let go late does not repeat.
+        argv = ["Xvfb", name, "-displayfd", str(write), "-noreset", "-r", "-nolisten", "tcp"]
+        argv += ["-screen", "0", "1600x1000x24"]
+        server = subprocess.Popen(
+            argv, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        os.close(write)
+        with os.fdopen(read) as told:
+            if not told.readline().strip():
+                server.wait()
+                return ""
+        self._processes.append(server)
+        return name
 
     def _close(self) -> None:
         if self._display is not None:
