@@ -106,13 +106,13 @@ def setups(plans: Mapping[str, Plan], levels: Levels) -> dict[str, Setup]:
     return {name: levelled(plan, RATE_HZ, levels) for name, plan in plans.items()}
 
 
-def always(plan: Plan, setup: Setup, signal: Signal, safety: bool) -> Sound:
-    """The rig over the signal, having heard two seconds of silence before."""
+def always(plan: Plan, setup: Setup, signal: Signal, safety: bool, warm: int = WARM) -> Sound:
+    """The rig over the signal, having heard two seconds of silence before: `warm` frames."""
     engine = Engine(RATE_HZ, threaded=False, safety=safety)
     build(engine, 0, plan, setup)
     settle(engine)
     # The frames of the engine decide where a resampler stands, so they are the same everywhere.
-    engine.process(np.zeros(WARM - engine.frame, np.float32), BLOCK)
+    engine.process(np.zeros(warm - engine.frame, np.float32), BLOCK)
     return engine.process(signal, BLOCK)
 
 
@@ -287,11 +287,18 @@ def tell_fades(plans: Mapping[str, Plan], wet: Mapping[str, Plan], signal: Signa
     )
     heard, switches = switched(plans, trims, signal, count, safety=True)
     bare, _ = switched(plans, trims, signal, count, safety=False)
-    found = judge(heard, bare, (steady[0], steady[1]), signal, switches)
+    tell_found(judge(heard, bare, (steady[0], steady[1]), signal, switches), switches, on)
+    with_tails, _ = switched(wet, trims, signal, count, safety=False)
+    ratio = tail_steps(with_tails - bare, switches)
+    tell(f"{on}: step of the tails in a fade over outside", [ratio], switches[:1], STEP)
+
+
+def tell_found(found: Mapping[str, list[float]], switches: Sequence[Switch], on: str) -> None:
+    """The lines of what was judged; on: what was played, "sine" first where it was that."""
     tell(f"{on}: step in a fade over the steady step", found["step"], switches, STEP)
     tell(f"{on}: level over the louder rig, dB", found["over"], switches, LOUDER_DB)
     tell(f"{on}: level under the softer rig, dB", found["under"], switches, SOFTER_DB, True)
-    if on == "sine":
+    if on.startswith("sine"):
         tell(f"{on}: direct current of a fade, dBFS", found["dc"], switches, DC_DBFS)
     tell(f"{on}: direct current brought by a rig, dBFS", found["brought"], switches, DC_DBFS)
     tell(f"{on}: run of zeros in a fade", found["zeros"], switches, 1)
@@ -302,10 +309,8 @@ def tell_fades(plans: Mapping[str, Plan], wet: Mapping[str, Plan], signal: Signa
         chosen = [n for n, s in enumerate(switches) if (s.new == ten_rigs.RECURRENT) == recurrent]
         values = [found["after"][n] for n in chosen]
         some = [switches[n] for n in chosen]
-        tell(f"{on}: after the fade off the steady rig, {name}", values, some, limit)
-    with_tails, _ = switched(wet, trims, signal, count, safety=False)
-    ratio = tail_steps(with_tails - bare, switches)
-    tell(f"{on}: step of the tails in a fade over outside", [ratio], switches[:1], STEP)
+        if chosen:
+            tell(f"{on}: after the fade off the steady rig, {name}", values, some, limit)
 
 
 def ducks(

@@ -75,10 +75,20 @@ def library(folder: Path) -> Library:
 def make(folder: Path, tails: bool = True) -> dict[str, Plan]:
     """The ten by name, their files in an empty folder; tails: whether delay and reverb are heard,
     else their mix is 0."""
-    shelf = library(folder)
-    plans = {}
-    for name, text in RIGS.items():
-        if not tails:
-            text = text.replace("mix: 0.2", "mix: 0").replace("mix: 0.15", "mix: 0")
-        plans[name] = plan_rig(shelf, parse_rig(text.encode(), name.split()[0]))
-    return plans
+    return plans_of(library(folder), RIGS if tails else without_tails())
+
+
+def without_tails() -> dict[str, str]:
+    """The texts of the rigs, delay and reverb not heard."""
+    return {
+        name: text.replace("mix: 0.2", "mix: 0").replace("mix: 0.15", "mix: 0")
+        for name, text in RIGS.items()
+    }
+
+
+def plans_of(shelf: Library, texts: Mapping[str, str]) -> dict[str, Plan]:
+    """The rigs of these texts by name."""
+    return {
+        name: plan_rig(shelf, parse_rig(text.encode(), name.split()[0]))
+        for name, text in texts.items()
+    }
