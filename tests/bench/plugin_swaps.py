@@ -122,7 +122,8 @@ def swapped(
 
 def swap_figures(on: str, signal: Signal, swaps: int) -> None:
     """Swaps between the daemon's ten rigs, held to its figures; a new instance every BATCH, each
-    with its share of the signal."""
+    with its share of the signal. All begin with the same rig, which takes a swap more, unjudged:
+    with what an engine began decides where a resampler stands."""
     with tempfile.TemporaryDirectory() as folder:
         plans, states = ten(Path(folder))
         trims = setups(plans, Levels("normalized"))
@@ -134,8 +135,10 @@ def swap_figures(on: str, signal: Signal, swaps: int) -> None:
             some = turns[first : first + BATCH + 1]
             room = len(signal) // swaps // BLOCK * BLOCK
             part = signal[first * room : (first + len(some) - 1) * room]
-            steady = steady_of(plans, trims, some[0], part)
-            heard, found, late = swapped(some, states, steady, part)
+            steady = steady_of(plans, trims, turns[0], part)
+            more = [] if some[0] == turns[0] else [turns[0]]
+            heard, found, late = swapped([*more, *some], states, steady, part)
+            found = found[len(more) :]
             loud = np.float32(10 ** (-QUIET_DB / 20))
             told = {name: loud * sound for name, sound in steady.items()}
             heard, missed = loud * heard, missed + late
