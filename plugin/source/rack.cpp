@@ -1,7 +1,6 @@
 #include "rack.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "offline.hpp"
@@ -20,10 +19,6 @@ constexpr float kAtCeiling = kCeiling * 0.99999F;
 
 /// A host that has not asked for a block for so long has stopped.
 constexpr int64_t kStoppedNs = 250'000'000;
-
-int64_t now_ns() noexcept AMP_RT {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
 
 void raise(std::atomic<float>& peak, float level) noexcept AMP_RT {
   if (level > peak.load(std::memory_order_relaxed)) peak.store(level, std::memory_order_relaxed);
@@ -70,7 +65,7 @@ Built Rack::build(const Setting& setting, const Values& values, const Trims& tri
 
 bool Rack::is_heard() const {
   return has_sounded_.load(std::memory_order_relaxed) &&
-         now_ns() - last_block_ns_.load(std::memory_order_relaxed) < kStoppedNs;
+         monotonic_ns() - last_block_ns_.load(std::memory_order_relaxed) < kStoppedNs;
 }
 
 int Rack::park(Built& built) {
@@ -178,7 +173,7 @@ void Rack::process(const float* const* in, int ins, float* const* out, int outs,
   if (frames <= 0) return;
   std::unique_lock<std::mutex> lock(service_mutex_, std::defer_lock);
   if (!on_time) lock.lock();
-  last_block_ns_.store(now_ns(), std::memory_order_relaxed);
+  last_block_ns_.store(monotonic_ns(), std::memory_order_relaxed);
   const int changes = changes_.load(std::memory_order_acquire);
   const Values values = params.values();
   Offer offer;

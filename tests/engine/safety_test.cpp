@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -35,6 +36,22 @@ TEST_CASE("nothing gets over -1 dBFS, not even what is not a number") {
     REQUIRE(std::isfinite(v));
     REQUIRE(std::abs(v) <= kCeiling);
   }
+}
+
+TEST_CASE("a peak that is over is forgotten, bit for bit") {
+  Ceiling ceiling(48000);
+  std::vector<float> left(3 * 48000);
+  for (size_t i = 0; i < left.size(); ++i)
+    left[i] = 0.5F * std::sin(static_cast<float>(i % 48) * 0.1309F);
+  left[10] = 4;
+  std::vector<float> right = left;
+  const std::vector<float> before = left;
+  float* channels[2] = {left.data(), right.data()};
+  ceiling.process(channels, static_cast<int>(left.size()));
+  CHECK(left[60] != before[60]);
+  // 2 s are 25 times its 80 ms: of a factor of 0.78 less than half a float's last bit is left.
+  for (const auto* side : {&left, &right})
+    CHECK(std::equal(side->begin() + 2 * 48000, side->end(), before.begin() + 2 * 48000));
 }
 
 TEST_CASE("direct current is gone once the stage forgets its beginning, at once where known") {

@@ -52,12 +52,12 @@ void Ceiling::process(float* const* channel, int frames) noexcept AMP_RT {
       if (!(std::abs(channel[c][i]) <= kBroken)) channel[c][i] = 0;
       peak = std::max(peak, std::abs(channel[c][i]));
     }
-    gain_ += release_step_ * (1 - gain_);
-    if (gain_ > 0.9999F) gain_ = 1;
-    if (peak * gain_ > kCeiling) gain_ = kCeiling / peak;
-    if (gain_ == 1) continue;
+    taken_ -= release_step_ * taken_;
+    if (peak * (1 - taken_) > kCeiling) taken_ = 1 - kCeiling / peak;
+    const float gain = 1 - taken_;
+    if (gain == 1) continue;
     for (int c = 0; c < 2; ++c)
-      channel[c][i] = std::clamp(channel[c][i] * gain_, -kCeiling, kCeiling);
+      channel[c][i] = std::clamp(channel[c][i] * gain, -kCeiling, kCeiling);
   }
 }
 

@@ -58,7 +58,7 @@ class Ceiling {
 
  private:
   float release_step_;
-  float gain_ = 1;
+  float taken_ = 0;  ///< 1 - gain: near a gain of 1 it still moves, where the gain would stand
 };
 
 }  // namespace amp
