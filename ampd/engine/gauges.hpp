@@ -22,7 +22,7 @@ class ShareCounts {
   void add(int64_t spent_ns, int64_t period_ns) noexcept AMP_RT {
     const auto share = static_cast<uint32_t>(
         std::clamp<int64_t>((spent_ns << kBits) / period_ns, 1, (8 << kBits) - 1));
-    const int octave = std::bit_width(share) - 1;
+    const auto octave = static_cast<int>(std::bit_width(share)) - 1;
     const uint32_t place = octave >= 5 ? share >> (octave - 5) : share << (5 - octave);
     counts_[static_cast<size_t>(octave * 32) + place % 32].fetch_add(1, std::memory_order_relaxed);
     if (share > highest_.load(std::memory_order_relaxed))

@@ -101,6 +101,8 @@ def test_tune_shows_the_needle_and_puts_everything_back(served: Served, tmp_path
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
+        # Whoever starts the tests in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as tune:
         assert tune.stdout is not None
         assert "-|-" in tune.stdout.read(NEEDLE_WIDTH)

@@ -40,6 +40,7 @@ class Page:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         driver = shutil.which("chromedriver") or "chromedriver"
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
+        self.driver.implicitly_wait(LIMIT_S)  # another rig's knobs come a moment after its name
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -48,7 +49,9 @@ class Page:
     def open(self, view: str = "") -> float:
         """Load the page; ms until it is of use."""
         self.driver.get(self.url + view)
-        return float(self.driver.execute_async_script("window.usable.then(arguments[0])"))
+        usable_ms = float(self.driver.execute_async_script("window.usable.then(arguments[0])"))
+        self.until(lambda: self.text(".fader output"), "the knobs stand where they are")
+        return usable_ms
 
     def close(self) -> None:
         self.driver.quit()

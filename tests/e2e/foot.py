@@ -115,6 +115,7 @@ def longest_zero_run(out: Signal) -> int:
 
 def settle(rack: Rack, rig: str) -> None:
     """The rig as its file has it, and nothing over it."""
+    rack.osc.send("/ampd/panic")  # no tail of the rig before
     for path in ("bypass", "mute", "tuner"):
         rack.osc.ask(f"/ampd/{path}", False)
     rack.osc.ask("/ampd/rig", rig)

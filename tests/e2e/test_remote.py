@@ -221,6 +221,7 @@ def test_keys_move_a_fader_that_says_what_it_is(osc: Osc, open_page: Opener) -> 
 def test_a_and_b_are_two_settings(osc: Osc, open_page: Opener) -> None:
     page = open_page("#edit")
     a, b = page.driver.find_elements("css selector", ".compare button")
+    page.until(lambda: page.text(f"{GAIN} output") == "3.0 dB", "A is there")
     b.click()
     osc.ask("/ampd/gain/gain_db", 12.0)
     page.until(lambda: page.text(f"{GAIN} output") == "12.0 dB", "B has another gain")
@@ -297,7 +298,7 @@ def test_file_is_brought_by_the_page(
     bad.write_text("{}")
     page = open_page("#edit")
     page.find("input[type=file]").send_keys(str(bad))
-    page.until(lambda: "spoilt.json" in page.text("#said"), "it is refused")
+    page.until(lambda: "spoilt.json: " in page.text("#said"), "it is refused")
     page.find("input[type=file]").send_keys(str(good))
     page.until(lambda: page.text("#said") == "brought is in the library", "it is taken")
     page.until(lambda: found(osc, "brou") == ["brought"], "it is found")
