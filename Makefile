@@ -49,10 +49,11 @@ demo: $(VENV)/.demo  ## play a guitar through the daemon, switch rigs, record it
 run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input system:capture_2")
 	@exec $(BIN)/ampd run $(ARGS)
 
+# A process a core: threads of torch's own would wait for each other.
 test: lint build/tests/.built  ## everything; says what it skipped and why
 	$(call install_packages,$(BROWSER_PACKAGES))
 	ctest --test-dir build/tests --output-on-failure --timeout 300
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev  ## formatting, types and sizes
 	$(BIN)/ruff format --check .

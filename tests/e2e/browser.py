@@ -40,7 +40,6 @@ class Page:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         driver = shutil.which("chromedriver") or "chromedriver"
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
-        self.driver.implicitly_wait(LIMIT_S)  # another rig's knobs come a moment after its name
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -57,8 +56,15 @@ class Page:
         self.driver.quit()
 
     def find(self, css: str) -> WebElement:
-        found: WebElement = self.driver.find_element(By.CSS_SELECTOR, css)
-        return found
+        """The first such element; another rig's knobs come a moment after its name."""
+        found: list[WebElement] = []
+
+        def look() -> bool:
+            found[:] = self.driver.find_elements(By.CSS_SELECTOR, css)
+            return bool(found)
+
+        self.until(look, f"{css} is there")
+        return found[0]
 
     def text(self, css: str) -> str:
         """What stands in the first such element; "" where there is none yet."""
