@@ -93,7 +93,9 @@ def test_a_fader_is_few_writes_and_its_last_value_is_kept(library: Library, disk
             began_s = time.monotonic()
             steps = 0
             while (moved_s := time.monotonic() - began_s) < 1.0:
-                await session.execute(SetParam("amp/gain_db", steps % 20))
+                await session.execute(
+                    SetParam("amp/gain_db", 0.25 + steps % 20)
+                )  # never the rig's own
                 steps += 1
             await asyncio.sleep(WRITTEN_S)
             # Four looks until the gap has grown, and one after the last move.
