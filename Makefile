@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test run lint check plugin plugin-install test-plugin rtsan asan fuzz test-arm bench \
+.PHONY: help demo test run lint check plugin plugin-install test-plugin rtsan asan fuzz chaos test-arm bench \
 	bench-arm format clean
 
 PYTHON ?= python3
@@ -105,6 +105,9 @@ fuzz: $(VENV)/.apt  ## attack the model loader for MINUTES=10, or for RUNS=20000
 	@build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds
 	@$(PYTHON) tests/fuzz/fuzz.py build/fuzz/fuzz/fuzz_load build/fuzz/seeds \
 	  $(if $(RUNS),--runs $(RUNS),--minutes $(or $(MINUTES),10))
+
+chaos: $(VENV)/.dev  ## faults, attacks and power cuts: the table of systemd/RELIABILITY.md (ARGS="F1 F7")
+	$(BIN)/python -m tests.chaos $(or $(ARGS),--write systemd/RELIABILITY.md)
 
 test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qemu
 	@cmake --build build/arm

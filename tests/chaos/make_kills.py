@@ -1,15 +1,10 @@
 """A daemon that is killed at any time: what of the last accepted state the next one plays.
 
 Each round a daemon without a JACK server switches rigs and turns a knob at random, and is killed up
-to two seconds after the last answer.  `kept` counts the rounds whose next daemon plays what was
-accepted last; what is younger than half a second may be lost, and is counted apart.
-
-    python -m tests.bench.kills [--kills 30]
-
-Prints one JSON line.
+to two seconds after the last answer.  A round counts where the next daemon plays what was accepted
+last; what is younger than half a second may be lost, and is counted apart.
 """
 
-import argparse
 import json
 import os
 import random
@@ -23,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.fault import Fault, Result
 from tests.demo.osc import Osc, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,18 +77,19 @@ def played(found: dict[str, Any]) -> tuple[str, float]:
     return str(found["wanted_rig"]), float(found["values"][KNOB])
 
 
-def measure(folder: Path, kills: int) -> None:
-    """All rounds; each looks first at what the one before has left."""
+def rounds(folder: Path, kills: int) -> tuple[list[tuple[float, bool]], list[float]]:
+    """Each looks first at what the one before has left: seconds since the last answer and whether
+    all was kept; and the milliseconds of each start."""
     chance, port = random.Random(8), free_port()
     settings = write_settings(folder, port)
     starts_ms: list[float] = []
-    rounds: list[tuple[float, bool]] = []
+    found: list[tuple[float, bool]] = []
     accepted, age_s = ("one", 0.0), LONGEST_S
     for number in range(kills + 1):
         with daemon(settings, port) as (process, osc, start_ms):
             starts_ms.append(start_ms)
             if number:
-                rounds.append((age_s, played(state(osc)) == accepted))
+                found.append((age_s, played(state(osc)) == accepted))
             for _ in range(chance.randint(1, 4)):
                 rig, value = chance.choice(("one", "two")), float(chance.randint(-20, 20))
                 osc.ask("/ampd/rig", rig)
@@ -104,19 +101,28 @@ def measure(folder: Path, kills: int) -> None:
             time.sleep(chance.choice((chance.uniform(0, WRITTEN_S), chance.uniform(0, LONGEST_S))))
             process.kill()
             age_s = time.monotonic() - told_s
-    old = [same for age, same in rounds if age >= WRITTEN_S]
-    young = [same for age, same in rounds if age < WRITTEN_S]
-    row = {
-        "bench": "kills",
-        "kept": f"{sum(old)} of {len(old)}",
-        "kept_younger_than_half_a_second": f"{sum(young)} of {len(young)}",
-        "start_ms": {"median": round(statistics.median(starts_ms)), "max": round(max(starts_ms))},
-    }
-    print(json.dumps(row), flush=True)
+    return found, starts_ms
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="What outlives a killed daemon.")
-    parser.add_argument("--kills", type=int, default=30)
-    with tempfile.TemporaryDirectory() as place:
-        measure(Path(place), parser.parse_args().kills)
+def measure(full: bool) -> Result:
+    """Kill a daemon again and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        found, starts_ms = rounds(Path(folder), 200 if full else 3)
+    old = [same for age, same in found if age >= WRITTEN_S]
+    young = [same for age, same in found if age < WRITTEN_S]
+    return Result(
+        f"{sum(old)} of {len(old)} kept; younger than {WRITTEN_S:g} s: {sum(young)} of "
+        f"{len(young)}; start to state {statistics.median(starts_ms):.0f} ms median, "
+        f"{max(starts_ms):.0f} longest",
+        all(old),
+    )
+
+
+FAULTS = (
+    Fault(
+        "F2",
+        "the daemon killed -9 at any time, no server",
+        "the last state accepted half a second before, every time",
+        measure,
+    ),
+)
