@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test run lint check plugin plugin-install test-plugin rtsan asan fuzz chaos test-arm bench \
+.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan fuzz chaos test-arm bench \
 	bench-arm format clean
 
 PYTHON ?= python3
@@ -38,6 +38,8 @@ export CCACHE_NOHASHDIR = 1
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A process a core: threads of torch's own would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 SOURCES := pyproject.toml $(shell find ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
 
 help:  ## this list
@@ -49,11 +51,14 @@ demo: $(VENV)/.demo  ## play a guitar through the daemon, switch rigs, record it
 run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input system:capture_2")
 	@exec $(BIN)/ampd run $(ARGS)
 
-# A process a core: threads of torch's own would wait for each other.
-test: lint build/tests/.built  ## everything; says what it skipped and why
+test: $(VENV)/.demo  ## everything but test-long; says what it skipped and why
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint build/tests/.built
 	$(call install_packages,$(BROWSER_PACKAGES))
-	ctest --test-dir build/tests --output-on-failure --timeout 300
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	ctest --test-dir build/tests --output-on-failure --timeout 300 -j2
+	$(PYTEST) -m "not long" $(ARGS)
+
+test-long: $(VENV)/.dev  ## the tests that train for minutes: batches, clusters, whole recordings
+	$(PYTEST) -m long $(ARGS)
 
 lint: $(VENV)/.dev  ## formatting, types and sizes
 	$(BIN)/ruff format --check .

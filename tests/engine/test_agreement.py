@@ -16,6 +16,7 @@ from trainer.networks import reference_forward
 
 SHIPPED = ("ts9", "champ")
 CORPUS = SHARED / "model-corpus"
+LARGE_BYTES = 100_000
 
 
 def nam_rows(with_golden: bool) -> list[dict[str, object]]:
@@ -36,7 +37,25 @@ def row_name(row: dict[str, object]) -> str:
     return Path(str(row["file"])).name
 
 
-NO_CORPUS = [pytest.param({}, marks=pytest.mark.skip(reason="shared/model-corpus is absent"))]
+def with_isas(rows: list[dict[str, object]]) -> list[object]:
+    """Each row with each instruction set; large nets number by number are for make test-long."""
+    return [
+        pytest.param(
+            row,
+            isa,
+            id=f"{row_name(row)}-{isa}",
+            marks=pytest.mark.long if isa == "scalar" and is_large(row) else (),
+        )
+        for row in rows
+        for isa in _engine.isas()
+    ]
+
+
+def is_large(row: dict[str, object]) -> bool:
+    return (CORPUS / str(row["file"])).stat().st_size > LARGE_BYTES
+
+
+ABSENT = pytest.mark.skip(reason="shared/model-corpus is absent")
 
 
 def relative_error(found: NDArray[np.float32], expected: NDArray[np.float64]) -> float:
@@ -95,8 +114,10 @@ def test_the_nam_file_sounds_like_the_json_file(name: str, guitar: NDArray[np.fl
 # sum whose peak is far above 1. Where reference_vs_float64 is larger than that, the float64 is the
 # trainer's, which plays otherwise than the golden's engine, NAM Core, and we follow Core: Linear
 # files (order of the taps) and wavenet_a2_film_full and _chaos_stress (layer1x1_post_film).
-@pytest.mark.parametrize("isa", _engine.isas())
-@pytest.mark.parametrize("row", nam_rows(with_golden=True) or NO_CORPUS, ids=row_name)
+@pytest.mark.parametrize(
+    ("row", "isa"),
+    with_isas(nam_rows(with_golden=True)) or [pytest.param({}, "", marks=ABSENT)],
+)
 def test_nam_files_of_the_corpus_match_their_goldens(row: dict[str, object], isa: str) -> None:
     signal, _ = soundfile.read(CORPUS / "golden" / "input.wav", dtype="float32")
     golden = np.load(CORPUS / str(row["golden"])).astype(np.float64)
@@ -108,7 +129,9 @@ def test_nam_files_of_the_corpus_match_their_goldens(row: dict[str, object], isa
         assert np.sum((found - golden) ** 2) / np.sum(golden**2) < 1e-8
 
 
-@pytest.mark.parametrize("row", nam_rows(with_golden=False) or NO_CORPUS, ids=row_name)
+@pytest.mark.parametrize(
+    "row", nam_rows(with_golden=False) or [pytest.param({}, marks=ABSENT)], ids=row_name
+)
 def test_nam_files_without_a_golden_load_or_are_refused(row: dict[str, object]) -> None:
     path = str(CORPUS / str(row["file"]))
     try:

@@ -70,6 +70,7 @@ def test_each_take_gets_a_model_or_a_sentence(
     assert "soft: doctor: warn   short" in captured.err
 
 
+@pytest.mark.long
 def test_finished_takes_are_told_by_their_content(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], alone: dict[str, str]
 ) -> None:
@@ -92,6 +93,7 @@ def test_finished_takes_are_told_by_their_content(
     assert losses(tmp_path / "runs" / "soft") == alone["soft"]
 
 
+@pytest.mark.long
 def test_killed_process_goes_on_from_its_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], alone: dict[str, str]
 ) -> None:
@@ -113,6 +115,7 @@ def start_and_wait_for_a_checkpoint(takes: Path, place: Path, run: Path) -> subp
     return process
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_the_best_and_the_next_batch_goes_on(
     tmp_path: Path, alone: dict[str, str]
 ) -> None:
@@ -133,6 +136,7 @@ def test_ctrl_c_keeps_the_best_and_the_next_batch_goes_on(
     assert sessions(run) == 2
 
 
+@pytest.mark.long
 def test_batch_that_is_killed_leaves_nothing_behind_and_goes_on(
     tmp_path: Path, alone: dict[str, str]
 ) -> None:

@@ -82,6 +82,7 @@ def end_all(folder: str) -> None:
             os.kill(number, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_killed_worker_goes_on_from_its_checkpoint(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], alone: dict[str, str]
 ) -> None:
@@ -125,6 +126,7 @@ def sweep(takes: Path, out: Path, *more: str) -> int:
     return main([*words, "--training.adam_learning_rate=0.00001", *more])
 
 
+@pytest.mark.long
 def test_sweep_finds_the_setting_that_learns_and_goes_on_after_a_stop(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,8 +54,14 @@ def samples(path: Path) -> NDArray[np.float64]:
     return found
 
 
-@pytest.mark.parametrize("ending", ["wav", "flac"])
-@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        *((kind, "wav") for kind in NETS),
+        ("causal", "flac"),
+        *(pytest.param(kind, "flac", marks=pytest.mark.long) for kind in NETS if kind != "causal"),
+    ],
+)
 def test_whole_chunked_and_streaming_write_the_same_bytes(
     tmp_path: Path, kind: str, ending: str
 ) -> None:
