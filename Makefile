@@ -52,7 +52,7 @@ run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input syst
 	@exec $(BIN)/ampd run $(ARGS)
 
 test: $(VENV)/.demo  ## everything but test-long; says what it skipped and why
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint build/tests/.built
+	@$(MAKE) --no-print-directory -j2 lint build/tests/.built
 	$(call install_packages,$(BROWSER_PACKAGES))
 	ctest --test-dir build/tests --output-on-failure --timeout 300 -j2
 	$(PYTEST) -m "not long" $(ARGS)
