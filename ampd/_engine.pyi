@@ -271,6 +271,9 @@ class Engine:
         """Offline host: (frames,) in, (2, frames) out. midi: (frame, message) in frame order;
         midi_out: what the engine sends is put behind what it holds, likewise. Only while no
         JackHost is active on this engine."""
+    def play_silence(self, frames: int) -> None:
+        """Offline host without arrays: 1 to 65536 frames of silence in, what comes out is dropped.
+        Only while no JackHost is active on this engine."""
     def service(self) -> None:
         """One round of the warm thread's work, for threaded=False between calls of process."""
 
@@ -296,6 +299,18 @@ class JackHost:
         """Start the audio thread. The engine's rate must be the server's."""
     def close(self) -> None:
         """Stop and forget the client; no error when there is none."""
+    def release(self) -> bool:
+        """Take the engine out of libjack's hands, whatever that does: its thread plays silence from
+        then on. False: it stands still inside the engine, which nobody may drive. Any thread."""
+    @property
+    def is_active(self) -> bool:
+        """Whether it drives an engine. Any thread."""
+    @property
+    def graph_changes(self) -> int:
+        """Grows with everything that happens to ports and links. Any thread."""
+    @property
+    def vanished(self) -> int:
+        """How many ports went away so far. Any thread."""
     @property
     def client_name(self) -> str: ...
     @property

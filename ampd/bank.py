@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ampd.edit import MOVERS
 from ampd.errors import LibraryError, RigError
@@ -45,6 +46,7 @@ class Built:
     cost_ns: float  # of a frame, in this machine's CPU time
     blocks: tuple[str, ...]  # whose load the engine tells, in its order
     warnings: tuple[str, ...]
+    rows: Mapping[str, Any] = field(default_factory=dict)  # what it was built of (rack.to_rows)
 
     @property
     def paths(self) -> list[str]:
@@ -147,6 +149,13 @@ class Bank:
         self.programs[rig.name] = program
         return program
 
+    def begin_scratch(self, slot: int) -> None:
+        """Have `slot`, where it is one outside the bank, be the first that scratch() gives."""
+        start = slot - self._scratch_slots.start if slot in self._scratch_slots else 0
+        self._scratch = itertools.cycle(
+            [*self._scratch_slots[start:], *self._scratch_slots[:start]]
+        )
+
     def scratch(self, busy: Set[int]) -> int:
         """A slot outside the bank whose chain nobody hears or waits for."""
         slot = next(self._scratch)
@@ -226,6 +235,10 @@ class Bank:
         """For each MIDI program its slot, -1 where it has no rig."""
         taken = set(self.programs.values())
         return [slot if slot in taken else -1 for slot in range(PROGRAM_COUNT)]
+
+    def is_outside(self, built: Built) -> bool:
+        """Whether what was built is no rig of the bank as it is on disk."""
+        return built.plan.edited or built.plan.rig.name not in self.programs
 
     def entries(self) -> tuple[RigEntry, ...]:
         """The bank as people see it, in program order; unreadable rigs last."""

@@ -21,6 +21,7 @@ from ampd.errors import AmpdError, CommandError, EngineError, LibraryError, Unre
 from ampd.help import BENCH, CHECK, EXAMPLES
 
 if TYPE_CHECKING:
+    from ampd.headstart import Headstart
     from ampd.library import Library
 
 MAX_PORT = 65535
@@ -44,10 +45,11 @@ ADDERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code."""
+def main(arguments: Sequence[str] | None = None, headstart: "Headstart | None" = None) -> int:
+    """Run one verb and return the exit code. headstart: of `run`, what plays already."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     options = build_parser(words[0] if words else "").parse_args(words)
+    options.headstart = headstart
     try:
         code: int = options.verb(options)
         sys.stdout.flush()
@@ -247,7 +249,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.osc_port is not None:
         osc = replace(osc, port=options.osc_port)
     start = Start(options.rig or "", options.model)
-    clean = asyncio.run(run(replace(config, jack=jack, osc=osc), start))
+    clean = asyncio.run(run(replace(config, jack=jack, osc=osc), start, options.headstart))
     if not clean:
         print("ampd: libjack hangs; leaving without it.", file=sys.stderr)
         sys.stderr.flush()
@@ -257,12 +259,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def list_ports(options: argparse.Namespace) -> int:
     """ampd ports"""
-    from ampd import supervisor  # noqa: PLC0415
+    from ampd.supervisor import list_ports as ask_for_ports  # noqa: PLC0415
     from ampd.view import show_ports  # noqa: PLC0415
+    from ampd.wiring import choose_links  # noqa: PLC0415
 
     config = load_config(options.config)
-    ports = supervisor.list_ports(config.jack)
-    links = supervisor.choose_links(ports, config.jack, config.jack.client_name)
+    ports = ask_for_ports(config.jack)
+    links = choose_links(ports, config.jack, config.jack.client_name)
     show_ports(ports, [(link.source, link.destination) for link in links])
     return 0
 

@@ -63,6 +63,12 @@ CODES: Mapping[str, Code] = {
         "and values, and plays on as soon as there is one.",
         "Start the server: `systemctl start jackd`, or look why it ended: `journalctl -u jackd`.",
     ),
+    "JACK-STUCK": Code(
+        "A call of the JACK library never came back, though the server answers other programs: it "
+        "may be waiting for a lock of a server that is gone. Only a new process has sound, so "
+        "under systemd the daemon ends itself, and the next one plays what this one played.",
+        "Nothing under systemd; elsewhere start ampd again.",
+    ),
     "MIDI-MAP": Code(
         "The player's own MIDI map cannot be read. The one before it holds.",
         "The text names file, line and what is expected there; it is read again when it is saved.",

@@ -5,7 +5,6 @@ root shows every key with its unit, range and default.
 """
 
 import ipaddress
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from ampd.errors import ConfigError
 from ampd.midi import CHANNEL_COUNT
+from ampd.places import cache_folder, settings_files, state_folder
 from ampd.profiles import PROFILES
 
 MAX_BYTES = 256 * 1024
@@ -218,23 +218,18 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 
 def search_path() -> list[Path]:
     """The places where ampd.toml is looked for, best first."""
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return [Path("ampd.toml"), Path(home) / "ampd" / "ampd.toml"]
+    return [Path(place) for place in settings_files()]
 
 
 def cache_path() -> Path:
     """Where measurements are kept unless ampd.toml says: $XDG_CACHE_HOME/ampd or ~/.cache/ampd."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ampd"
+    return Path(cache_folder())
 
 
 def state_path() -> Path:
     """Where it is kept what plays unless ampd.toml says: $STATE_DIRECTORY, which systemd sets,
     $XDG_STATE_HOME/ampd or ~/.local/state/ampd."""
-    by_systemd = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if by_systemd:
-        return Path(by_systemd)
-    home = os.environ.get("XDG_STATE_HOME")
-    return Path(home or Path.home() / ".local" / "state") / "ampd"
+    return Path(state_folder())
 
 
 def load_config(path: Path | None = None) -> Config:

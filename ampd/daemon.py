@@ -24,16 +24,19 @@ from ampd.command import SelectRig
 from ampd.config import Config
 from ampd.control.announce import ALL_ADDRESSES, Announcer
 from ampd.control.server import ControlServer
+from ampd.encore import Encore
 from ampd.finder import Finder
 from ampd.generations import Generations
+from ampd.headstart import Headstart
 from ampd.keeper import Keeper
 from ampd.kept import Kept
 from ampd.library import Library
-from ampd.notify import Herald, notify
+from ampd.notify import Herald, is_supervised, notify
 from ampd.passports import Store
 from ampd.rehearsal import Levels
 from ampd.resume import first_sound
 from ampd.session import Session
+from ampd.state import WiringState
 from ampd.stock import Settings
 from ampd.supervisor import Supervisor
 from ampd.watcher import watch
@@ -49,8 +52,10 @@ class Start:
     model: Path | None = None
 
 
-async def run(config: Config, start: Start) -> bool:
+async def run(config: Config, start: Start, headstart: Headstart | None = None) -> bool:
     """Run until SIGTERM or SIGINT. Raises AmpdError when it cannot start as asked.
+
+    headstart: what plays already, or may soon.
 
     Returns False when libjack hangs and its thread had to be left behind: the process must then
     end without running the destructors that would wait for it.
@@ -59,40 +64,40 @@ async def run(config: Config, start: Start) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    paths = config.paths
-    levels = Levels(config.output_level, config.input_dbu, Store(paths.cache))
-    library = Library(paths.rigs, paths.models, paths.cabs)
-    finder = Finder(library, paths.cache)
-    settings = Settings(config.memory_mb, config.midi, levels)
-    session = Session(library, settings, finder=finder)
+    session, finder = _session(config)
     control = ControlServer(session)
     announcer = Announcer()
-    files = Generations(paths.state, config.jack.client_name)
-    keeper = Keeper(session, files)
-    supervisor = Supervisor(session, config.jack)
+    files = Generations(config.paths.state, config.jack.client_name)
+    keeper = Keeper(session, files, Encore(session, config, files).note)
+    give_up = stopping.set if is_supervised() else None
+    supervisor = Supervisor(session, config.jack, headstart, give_up)
     clean = True
+    plays = headstart is not None and headstart.plays
     try:
-        await session.start()
+        await session.start(headstart=headstart if plays else None)
+        if headstart is not None and plays:
+            session.report_wiring(WiringState(*headstart.wiring))
+            supervisor.start()
         host = ALL_ADDRESSES if config.control.lan else config.osc.host
         await control.open(host, config.osc.port)
         if config.control.lan:
             await announcer.open(control.port)
         keeper.start(await _first_sound(session, config, start, files))
-        supervisor.start()
-        try:
-            session.fill_bank()
-            tasks = [
-                asyncio.create_task(Herald(session).run(), name="systemd"),
-                asyncio.create_task(watch(session, config), name="watcher"),
-                asyncio.create_task(_look_through(session, finder), name="first look"),
-            ]
-            await _serve(session, control, config, stopping)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            clean = await supervisor.stop()
+        if not plays:
+            supervisor.start()
+        session.fill_bank()
+        begun = (
+            Herald(session).run(),
+            watch(session, config),
+            _look_through(session, finder, keeper),
+        )
+        tasks = [asyncio.create_task(each) for each in begun]
+        await _serve(session, control, config, stopping)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     finally:
+        clean = await supervisor.stop()
         await announcer.close()
         await control.close()
         await finder.stop()
@@ -101,9 +106,19 @@ async def run(config: Config, start: Start) -> bool:
     return clean
 
 
-async def _look_through(session: Session, finder: Finder) -> None:
+def _session(config: Config) -> tuple[Session, Finder]:
+    paths = config.paths
+    levels = Levels(config.output_level, config.input_dbu, Store(paths.cache))
+    library = Library(paths.rigs, paths.models, paths.cabs)
+    finder = Finder(library, paths.cache)
+    settings = Settings(config.memory_mb, config.midi, levels)
+    return Session(library, settings, finder=finder), finder
+
+
+async def _look_through(session: Session, finder: Finder, keeper: Keeper) -> None:
     """The library is looked through once everything that plays is ready."""
     await session.bank_filled()
+    keeper.note_again()
     finder.refresh()
 
 

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-import numpy as np
-
 from ampd.codes import code
 from ampd.errors import EngineError
 from ampd.observer import Key, Observer, Report
@@ -49,7 +47,6 @@ class Driver:
         self._engine: Engine | None = None
         self._owed: dict[str, Callable[[Engine], object]] = {}
         self._pump_wanted = asyncio.Event()
-        self._pump_signal = np.zeros(PUMP_FRAMES * PUMP_BLOCKS, np.float32)
         self._facts_wait = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -63,9 +60,13 @@ class Driver:
         """Whether there is an engine of this rate."""
         return self._engine is not None and self._engine.sample_rate_hz == sample_rate_hz
 
-    async def open(self, sample_rate_hz: int) -> None:
-        """Put a new engine in place of the old one. No host drives it, and the lock is held."""
-        engine = await in_thread(lambda: Engine(sample_rate_hz, self._threaded))
+    async def open(self, sample_rate_hz: int, running: Engine | None = None) -> None:
+        """Put a new engine in place of the old one, which no host drives; or one that runs already.
+        The lock is held."""
+        engine = running
+        if engine is None:
+            engine = await in_thread(lambda: Engine(sample_rate_hz, self._threaded))
+        engine.facts()  # what one that runs has told so far was asked by nobody here
         self._unwatch()
         self._engine = engine
         self._owed.clear()
@@ -157,7 +158,7 @@ class Driver:
                 await asyncio.sleep(0.001 if self._threaded else 0)
 
     def _pump_once(self) -> None:
-        self.engine.process(self._pump_signal, PUMP_FRAMES)
+        self.engine.play_silence(PUMP_FRAMES * PUMP_BLOCKS)
         if not self._threaded:
             self.engine.service()
 

@@ -29,9 +29,18 @@ STOP_LIMIT_S = 2.0  # a disk that hangs must not hold up the end
 class Keeper:
     """start() and stop(): the event loop's thread."""
 
-    def __init__(self, session: Session, files: Generations) -> None:
+    def __init__(
+        self,
+        session: Session,
+        files: Generations,
+        note: Callable[[], Callable[[], None]] = lambda: lambda: None,
+    ) -> None:
+        """note: called in the loop when something is to be kept; what it returns is called in the
+        thread, behind the write."""
         self._session = session
         self._files = files
+        self._note = note
+        self._behind: Callable[[], None] | None = None  # what note returned
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._looked_s = 0.0
@@ -57,6 +66,13 @@ class Keeper:
             self._tell(saved=False)
             self._look_soon()
 
+    def note_again(self) -> None:
+        """What stands beside the state is to be written anew, though the state itself is as it was.
+        The event loop's thread."""
+        with self._wake:
+            self._behind = self._note()
+            self._wake.notify()
+
     async def stop(self) -> None:
         """Write what was not written yet, and end."""
         self._end_events()
@@ -75,8 +91,9 @@ class Keeper:
     # --- the loop -------------------------------------------------------------------------------
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Change) and event.path != "jack":
-            self._tell(saved=False)
+        if isinstance(event, Change):
+            if event.path != "jack":  # of which the links alone are kept
+                self._tell(saved=False)
             self._look_soon()
 
     def _look_soon(self) -> None:
@@ -100,7 +117,7 @@ class Keeper:
             return
         self._offered = kept
         with self._wake:
-            self._pending = kept
+            self._pending, self._behind = kept, self._note()
             self._wake.notify()
 
     def _written(self, kept: Kept, error: str) -> None:
@@ -129,15 +146,18 @@ class Keeper:
         while True:
             with self._wake:
                 self._wake.wait_for(
-                    lambda: self._pending is not None or self._stopping,
+                    lambda: self._pending is not None or self._behind or self._stopping,
                     RETRY_S if failed is not None else None,
                 )
                 kept, self._pending = self._pending or failed, None
+                behind, self._behind = self._behind, None
                 last = self._stopping
             if kept is not None:
                 error = self._write(kept)
                 failed = kept if error else None
                 self._report(kept, error)
+            if behind is not None and failed is None:
+                behind()
             if last:
                 return
 

@@ -9,7 +9,6 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from ampd.bank import Built
@@ -17,13 +16,12 @@ from ampd.command import NUMBERS, SWITCHES
 from ampd.edit import MOVERS
 from ampd.errors import StateError
 from ampd.rig import is_name
-from ampd.state import State
+from ampd.state import State, WiringState
 
 VERSION = 1
 MAX_BYTES = 256 * 1024
 MAX_PATH = 4096
 MOMENTS = ("mute", "tuner")  # of this evening: they do not outlive a power switch
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,7 @@ class Kept:
     model: str = ""  # the absolute path of the one model file that plays as a rig, outside the bank
     set: str = ""
     globals: Mapping[str, bool | float] = field(default_factory=dict)
+    wiring: WiringState = field(default_factory=WiringState)
     boot: str = ""  # the kernel's name for its own run
 
     def after_boot(self, boot: str) -> "Kept":
@@ -45,14 +44,6 @@ class Kept:
             return self
         lasting = {path: on for path, on in self.globals.items() if path not in MOMENTS}
         return replace(self, globals=lasting, boot=boot)
-
-
-def boot_id() -> str:
-    """The kernel's name for its own run; "" where it has none. Blocks."""
-    try:
-        return BOOT_ID.read_text("ascii").strip()[:64]
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def to_keep(built: Built, state: State, boot: str) -> Kept | None:
@@ -72,6 +63,7 @@ def to_keep(built: Built, state: State, boot: str) -> Kept | None:
         model=str(model.absolute()) if model is not None else "",
         set=state.set,
         globals=dict(state.globals),
+        wiring=state.wiring,
         boot=boot,
     )
 
@@ -122,6 +114,7 @@ def _kept(found: Any) -> Kept:
         model=model,
         set=found["set"],
         globals=_globals(found["globals"]),
+        wiring=_wiring(found.get("wiring", {})),
         boot=_text(found["boot"]),
     )
 
@@ -129,6 +122,14 @@ def _kept(found: Any) -> Kept:
 def _globals(found: Mapping[str, Any]) -> dict[str, bool | float]:
     switches = {path: bool(found[path]) for path in SWITCHES if path in found}
     return switches | {path: _number(found[path]) for path in NUMBERS if path in found}
+
+
+def _wiring(found: Mapping[str, Any]) -> WiringState:
+    made, apart = (
+        tuple((_text(source), _text(other)) for source, other in found.get(key, ()))
+        for key in ("made", "apart")
+    )
+    return WiringState(made, apart)
 
 
 def _number(value: Any) -> float:

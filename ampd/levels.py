@@ -16,15 +16,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ampd import __version__
 from ampd.bank import Plan
 from ampd.passports import Store, fingerprint
-from ampd.probe import loudness_lufs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TARGET_LUFS = -20.0
 MOST_DB = 24.0  # of a trim, up or down: metadata and silence ask for more
@@ -51,7 +51,7 @@ class CaptureLevels(Protocol):
 
 
 # The answer of the rig to the guitar at a rate, (sides, frames): passport.rig_answer.
-Measure = Callable[[Plan, int], NDArray[np.float32]]
+Measure: TypeAlias = "Callable[[Plan, int], NDArray[np.float32]]"
 Inspect = Callable[[str], CaptureLevels]  # of the model file at this path
 
 
@@ -103,6 +103,8 @@ def rig_loudness_lufs(plan: Plan, rate_hz: int, store: Store, measure: Measure) 
     key = rig_key(plan, rate_hz)
     lufs = store.rig_loudness_lufs(key)
     if lufs is None:
+        from ampd.probe import loudness_lufs  # noqa: PLC0415 (numpy is half of all memory)
+
         lufs = loudness_lufs(measure(plan, rate_hz), rate_hz)
         store.keep_rig_loudness(key, lufs)
     return lufs

@@ -28,6 +28,11 @@ def notify(*lines: str) -> None:
             return  # the next one may arrive
 
 
+def is_supervised() -> bool:
+    """Whether systemd started the process, and starts another one when it ends."""
+    return bool(os.environ.get("NOTIFY_SOCKET") and os.environ.get("INVOCATION_ID"))
+
+
 def watchdog_period_s() -> float:
     """How often systemd wants a sign of life, halved; 0 where it does not."""
     text, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")

@@ -14,7 +14,19 @@ from ampd.bank import Bank, Built
 from ampd.codes import code
 from ampd.command import Value
 from ampd.errors import EngineError
-from ampd.state import BlockLoad, Change, Event, Faulted, Knob, State, Swapped, Switch
+from ampd.state import (
+    BlockLoad,
+    Change,
+    Event,
+    Faulted,
+    JackState,
+    Knob,
+    State,
+    StoreState,
+    Swapped,
+    Switch,
+    WiringState,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +126,39 @@ class Observer:
         self.switching = False
         values = {path: self._value(path, knob.default) for path, knob in self._globals.items()}
         self.update(sample_rate_hz=sample_rate_hz, isa=isa, globals=values, latency_frames=0)
+
+    # --- what others see ------------------------------------------------------------------------
+
+    def tell_trouble(self, rig: str, error: Exception) -> None:
+        """A rig cannot be built or taken over."""
+        log.warning(str(error), extra=code("RIG-TROUBLE"))
+        self.update(last_error=str(error))
+        self.emit(Faulted(rig, str(error)))
+
+    def take_jack(self, jack: JackState) -> None:
+        """What the supervisor sees."""
+        changed = jack.state != self.state.jack.state
+        self.update(jack=jack)
+        if changed:
+            self.emit(Change("jack", jack.state))
+
+    def take_wiring(self, wiring: WiringState) -> None:
+        """What the player did to the links."""
+        if wiring != self.state.wiring:
+            self.update(wiring=wiring)
+            self.emit(Change("jack", self.state.jack.state))
+
+    def take_store(self, store: StoreState) -> None:
+        """What the keeper sees."""
+        before = self.state.store
+        if store == before:
+            return
+        self.update(store=store)
+        if store.error:
+            self.update(last_error=store.error)
+            self.emit(Faulted("", store.error))
+        elif before.error and self.state.last_error == before.error:
+            self.update(last_error="")
 
     # --- answers --------------------------------------------------------------------------------
 

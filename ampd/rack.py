@@ -6,6 +6,8 @@ names of the map become bindings, and the engine's own sentences become RigError
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ampd._engine import (
     GLOBALS,
@@ -29,10 +31,14 @@ from ampd._engine import (
     render_model,
 )
 from ampd.bank import Built, Plan
-from ampd.cabinet import read_impulse
 from ampd.errors import AudioFileError, RigError
+from ampd.headstart import Rows, to_spec
 from ampd.midi import Binding
 from ampd.state import Knob
+
+if TYPE_CHECKING:
+    from ampd import cabinet
+    from ampd.headstart import Headstart
 
 __all__ = [  # the compiled names are handed on to those that may not import the module themselves
     "GLOBALS",
@@ -70,28 +76,28 @@ class Setup:
     warnings: tuple[str, ...] = ()
 
 
-def build(engine: Engine, slot: int, plan: Plan, setup: Setup | None = None) -> Built:
+def build(
+    engine: Engine,
+    slot: int,
+    plan: Plan,
+    setup: Setup | None = None,
+    ready: "Headstart | None" = None,
+) -> Built:
     """Build the plan's chain and park it in `slot`; raises RigError, and nothing has changed then.
 
+    ready: what this engine holds in its slot already; the same chain is not built again.
     Control thread of the engine; blocks while it builds.
     """
     setup = setup or Setup()
     rig = plan.rig
-    own = set(rig.midi)
-    try:
-        spec = RigSpec(
-            values=dict(rig.values),
-            blocks=_blocks(plan),
-            snapshots=[dict(snapshot.values) for snapshot in rig.snapshots],
-            morph=rig.morph,
-            input_trim_db=setup.input_trim_db,
-            output_trim_db=setup.output_trim_db,
-            bindings=[to_spec(each, each in own) for each in setup.bindings or rig.midi],
-            on_load=list(rig.on_load),
-        )
-        info = engine.install(slot, spec)
-    except (LoadError, AudioFileError) as error:
-        raise RigError(f"{rig.path or rig.name}: {error}") from error
+    rows = to_rows(plan, setup)
+    if ready is not None and ready.info is not None and (ready.slot, ready.rows) == (slot, rows):
+        info, rows = ready.info, ready.rows
+    else:
+        try:
+            info = engine.install(slot, to_spec(rows, read_impulses(rows)))
+        except (LoadError, AudioFileError) as error:
+            raise RigError(f"{rig.path or rig.name}: {error}") from error
     notes = [f"{model.path}: {text}" for model in info.models for text in model.warnings]
     return Built(
         plan=plan,
@@ -103,27 +109,56 @@ def build(engine: Engine, slot: int, plan: Plan, setup: Setup | None = None) -> 
         cost_ns=info.cost_ns,
         blocks=tuple(info.blocks),
         warnings=(*notes, *setup.warnings),
+        rows=rows,
     )
 
 
-def _blocks(plan: Plan) -> list[BlockSpec]:
+def to_rows(plan: Plan, setup: Setup) -> Rows:
+    """The chain as plain values, such as JSON gives back."""
+    rig, own = plan.rig, set(plan.rig.midi)
     models = {name: str(path) for name, path in plan.models.items()}
-    impulses = {}
-    for name, path in plan.impulses.items():
-        read = read_impulse(path)
-        impulses[name] = Impulse(read.name, read.sample_rate_hz, read.channels)
-    return [
-        BlockSpec(
-            block.kind,
-            block.name,
-            dict(block.values),
-            models.get(block.model, ""),
-            [(at, models[model]) for at, model in block.family.items()],
-            impulses.get(block.impulse),
-            block.beside,
-        )
-        for block in plan.rig.blocks
-    ]
+    impulses = {name: str(path) for name, path in plan.impulses.items()}
+    return {
+        "values": dict(rig.values),
+        "blocks": [
+            [
+                block.kind,
+                block.name,
+                dict(block.values),
+                models.get(block.model, ""),
+                [[at, models[model]] for at, model in block.family.items()],
+                impulses.get(block.impulse, ""),
+                block.beside,
+            ]
+            for block in rig.blocks
+        ],
+        "snapshots": [dict(snapshot.values) for snapshot in rig.snapshots],
+        "morph": list(rig.morph),
+        "trims": [setup.input_trim_db, setup.output_trim_db],
+        "bindings": [_row(each, each in own) for each in setup.bindings or rig.midi],
+        "on_load": [message.hex() for message in rig.on_load],
+    }
+
+
+def read_impulses(rows: Rows) -> dict[str, Impulse]:
+    """The impulse responses that a chain names, by path. Raises AudioFileError. Blocks."""
+    read = [_read_impulse(path) for path in {each for *_, each, _ in rows["blocks"] if each}]
+    return {each.name: Impulse(each.name, each.sample_rate_hz, each.channels) for each in read}
+
+
+def _read_impulse(path: str) -> "cabinet.Impulse":
+    from ampd.cabinet import read_impulse  # noqa: PLC0415 (numpy is half of all memory)
+
+    return read_impulse(Path(path))
+
+
+def read_impulse_rows(rows: Rows) -> tuple[list[list[Any]], bytes]:
+    """The same as [path, rate, channels, frames] and the samples behind one another, for a file.
+    Raises AudioFileError. Blocks."""
+    paths = sorted({impulse for *_, impulse, _ in rows["blocks"] if impulse})
+    read = [_read_impulse(path) for path in paths]
+    heads = [[each.name, each.sample_rate_hz, *each.channels.shape] for each in read]
+    return heads, b"".join(each.channels.tobytes() for each in read)
 
 
 def knob(param: ParamInfo) -> Knob:
@@ -142,12 +177,12 @@ def knob(param: ParamInfo) -> Knob:
 
 def to_specs(bindings: Iterable[Binding]) -> list[BindingSpec]:
     """The bindings of the whole rack as the engine takes them; those of params are left to rigs."""
-    return [to_spec(binding, False) for binding in bindings]
+    return [BindingSpec(*_row(binding, False)) for binding in bindings]
 
 
-def to_spec(binding: Binding, own: bool) -> BindingSpec:
-    """One binding; own: of the rig itself, which must have its param."""
-    return BindingSpec(
+def _row(binding: Binding, own: bool) -> list[Any]:
+    """The arguments of a BindingSpec; own: of the rig itself, which must have its param."""
+    return [
         binding.path,
         binding.control,
         binding.channel or 0,
@@ -157,4 +192,4 @@ def to_spec(binding: Binding, own: bool) -> BindingSpec:
         binding.high,
         list(binding.leds),
         own,
-    )
+    ]

@@ -1,17 +1,18 @@
 """A rig played without a host: brought in, settled, and what it answers to a signal."""
 
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ampd.bank import Plan
 from ampd.config import Config
 from ampd.errors import EngineError
 from ampd.levels import Leveller
 from ampd.passports import Store
-from ampd.probe import guitar_signal
 from ampd.rack import Engine, Setup, build, inspect_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SETTLE_FRAMES, SETTLE_ROUNDS = 64, 4096
 
@@ -31,9 +32,8 @@ def settle(engine: Engine) -> None:
     The engine has no thread of its own (threaded False), and nobody else drives it.
     """
     engine.select(0)
-    silence = np.zeros(SETTLE_FRAMES, np.float32)
     for _ in range(SETTLE_ROUNDS):
-        engine.process(silence, SETTLE_FRAMES)
+        engine.play_silence(SETTLE_FRAMES)
         engine.service()
         if any(fact.kind == "switched" for fact in engine.facts()):
             return
@@ -41,10 +41,14 @@ def settle(engine: Engine) -> None:
 
 
 def rig_answer(
-    plan: Plan, rate_hz: int, signal: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
+    plan: Plan, rate_hz: int, signal: "NDArray[np.float32] | None" = None
+) -> "NDArray[np.float32]":
     """What a rig with its own values and no trims makes of the signal, or of ampd.probe's guitar,
     before the safety stage: (frames,) in, (2, frames) out, the latency cut. Raises RigError."""
+    import numpy as np  # noqa: PLC0415 (half of all memory, and of a start)
+
+    from ampd.probe import guitar_signal  # noqa: PLC0415
+
     if signal is None:
         signal = guitar_signal(rate_hz)
     engine = Engine(rate_hz, False, False)

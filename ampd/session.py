@@ -32,13 +32,24 @@ from ampd.driver import Driver
 from ampd.edit import as_heard, with_file
 from ampd.errors import AmpdError, CommandError, EngineError
 from ampd.finder import Finder, Result
-from ampd.kept import Kept, boot_id, to_keep
+from ampd.headstart import Headstart
+from ampd.kept import Kept, to_keep
 from ampd.library import Library, nearest
 from ampd.observer import GLOBAL_SLOT, SELECT, Observer, Wish
+from ampd.places import boot_id
 from ampd.rack import GLOBALS, SLOT_COUNT, Engine, knob
 from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK
-from ampd.state import Change, Event, Faulted, JackState, Levels, State, StoreState, levels
+from ampd.state import (
+    Change,
+    Event,
+    JackState,
+    Levels,
+    State,
+    StoreState,
+    WiringState,
+    levels,
+)
 from ampd.stock import Settings, Stock
 
 log = logging.getLogger(__name__)
@@ -77,10 +88,18 @@ class Session:
 
     # --- life -----------------------------------------------------------------------------------
 
-    async def start(self, sample_rate_hz: int = DEFAULT_RATE_HZ) -> None:
-        """Make the engine and read the bank's rig files. Nothing is built yet."""
+    async def start(
+        self, sample_rate_hz: int = DEFAULT_RATE_HZ, headstart: Headstart | None = None
+    ) -> None:
+        """Make the engine, or take over the one that plays already, and read the bank's rig files.
+        Nothing is built yet."""
         await self._stock.read_map()
-        await self._open_engine(sample_rate_hz)
+        running = headstart.engine if headstart is not None else None
+        if headstart is not None and running is not None:
+            headstart.is_taken = self._driver.host_active = True
+            self._stock.ready, sample_rate_hz = headstart, running.sample_rate_hz
+            self._bank.begin_scratch(headstart.slot)
+        await self._open_engine(sample_rate_hz, running)
         await self._stock.read("")
         await self._stock.show()
         self._driver.start()
@@ -192,9 +211,15 @@ class Session:
         finally:
             self._moves -= 1
 
+    @property
+    def playing(self) -> tuple[int, Built | None]:
+        """The slot that is wanted, and what lies there."""
+        slot = self._observer.wanted_slot
+        return slot, self._bank.get(slot)
+
     def kept(self) -> Kept | None:
         """What is to be kept of what plays now; None: nothing."""
-        built = self._bank.get(self._observer.wanted_slot)
+        _, built = self.playing
         return to_keep(built, self.state, self.boot) if built is not None else None
 
     async def plan_chosen(self, name: str, files: Mapping[str, str]) -> Plan:
@@ -284,22 +309,15 @@ class Session:
 
     def report_jack(self, jack: JackState) -> None:
         """Take over what the supervisor sees."""
-        changed = jack.state != self.state.jack.state
-        self._observer.update(jack=jack)
-        if changed:
-            self._observer.emit(Change("jack", jack.state))
+        self._observer.take_jack(jack)
+
+    def report_wiring(self, wiring: WiringState) -> None:
+        """Take over what the player did to the links."""
+        self._observer.take_wiring(wiring)
 
     def report_store(self, store: StoreState) -> None:
         """Take over what the keeper sees."""
-        before = self.state.store
-        if store == before:
-            return
-        self._observer.update(store=store)
-        if store.error:
-            self._observer.update(last_error=store.error)
-            self._observer.emit(Faulted("", store.error))
-        elif before.error and self.state.last_error == before.error:
-            self._observer.update(last_error="")
+        self._observer.take_store(store)
 
     # --- files that changed (called for the watcher) --------------------------------------------
 
@@ -346,13 +364,8 @@ class Session:
                 await self._driver.settle()
         except AmpdError as error:
             self._bank.note_error(name, str(error))
-            self._tell_trouble(name, error)
+            self._observer.tell_trouble(name, error)
         self._observer.update(rigs=self._bank.entries())
-
-    def _tell_trouble(self, rig: str, error: AmpdError) -> None:
-        log.warning(str(error), extra=code("RIG-TROUBLE"))
-        self._observer.update(last_error=str(error))
-        self._observer.emit(Faulted(rig, str(error)))
 
     # --- switching ------------------------------------------------------------------------------
 
@@ -417,10 +430,6 @@ class Session:
             await self._stock.build(slot, plan)
         return await self._select_slot(slot, False, asked_frame, keep, values)
 
-    def _is_outside(self, built: Built) -> bool:
-        """Whether what was built is no rig of the bank as it is on disk."""
-        return built.plan.edited or built.plan.rig.name not in self._bank.programs
-
     # --- sets -----------------------------------------------------------------------------------
 
     async def _select_set(self, name: str) -> str:
@@ -453,7 +462,7 @@ class Session:
                 await self._play_outside(built.plan, keep=True)
                 await self._driver.settle()
             except AmpdError as error:  # its files are gone: it plays on where it is
-                self._tell_trouble(built.plan.rig.name, error)
+                self._observer.tell_trouble(built.plan.rig.name, error)
         busy = self._observer.busy_slots
         await self._stock.give_back([slot for slot in self._bank.misplaced() if slot not in busy])
 
@@ -527,7 +536,7 @@ class Session:
                 case "action":
                     await self._step_set(round(wish.value))
         except AmpdError as error:
-            self._tell_trouble(name, error)
+            self._observer.tell_trouble(name, error)
 
     async def _fetch(self, name: str, turn: int) -> None:
         """Build the rig that a foot asked for, and switch to it unless the foot has gone on."""
@@ -550,14 +559,12 @@ class Session:
         await self._select(name)
         return name
 
-    # --- tasks ----------------------------------------------------------------------------------
-
     # --- the engine -----------------------------------------------------------------------------
 
-    async def _open_engine(self, sample_rate_hz: int) -> None:
-        """Put a new engine in place of the old one. No host drives it."""
+    async def _open_engine(self, sample_rate_hz: int, running: Engine | None = None) -> None:
+        """Put a new engine in place of the old one, which no host drives; or one that runs."""
         async with self._driver.lock:
-            await self._driver.open(sample_rate_hz)
+            await self._driver.open(sample_rate_hz, running)
             self._bank.clear()
             self._observer.reset(sample_rate_hz, self._driver.engine.isa)
             self._driver.engine.learn(self._learner is not None)
@@ -571,7 +578,7 @@ class Session:
             await self._open_engine(sample_rate_hz)
         if before.wanted_rig:
             try:
-                if playing is not None and self._is_outside(playing):
+                if playing is not None and self._bank.is_outside(playing):
                     await self._play_outside(playing.plan, keep=True)
                 else:
                     await self._select(before.wanted_rig, keep=True)

@@ -58,6 +58,14 @@ class JackState:
 
 
 @dataclass(frozen=True)
+class WiringState:
+    """What the player did to the links by hand, (source, destination); own ports as ":in_1"."""
+
+    made: tuple[tuple[str, str], ...] = ()  # that no pattern asks for
+    apart: tuple[tuple[str, str], ...] = ()  # that a pattern asks for, and that were taken away
+
+
+@dataclass(frozen=True)
 class BlockLoad:
     """The same of one block of the rig that is heard."""
 
@@ -120,6 +128,7 @@ class State:
     latency_frames: int = 0  # of the rig that is heard, told to JACK too
     warnings: tuple[str, ...] = ()  # about the wanted rig
     jack: JackState = field(default_factory=JackState)
+    wiring: WiringState = field(default_factory=WiringState)
     load: LoadState = field(default_factory=LoadState)
     store: StoreState = field(default_factory=StoreState)
     last_switch: Switch | None = None

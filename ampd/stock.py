@@ -16,6 +16,7 @@ from ampd.config import MidiConfig
 from ampd.driver import Driver, in_thread
 from ampd.edit import with_file, write_new
 from ampd.errors import AmpdError, CommandError, ConfigError
+from ampd.headstart import Headstart
 from ampd.library import Library, nearest
 from ampd.midi import Binding
 from ampd.midi_file import read_map
@@ -25,7 +26,6 @@ from ampd.rack import Setup, build, to_specs
 from ampd.rehearsal import Levels, levelled
 from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK, RigSet
-from ampd.upload import store
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Stock:
     ) -> None:
         self.building = asyncio.Lock()
         self.sets: list[RigSet] = []  # in bank order
+        self.ready: Headstart | None = None  # whose chain plays, until it is in the bank
         self._library = library
         self._settings = settings
         self._bank = bank
@@ -134,7 +135,7 @@ class Stock:
             try:
                 plan = await self.plan(name)
                 slot = self._bank.claim(plan.rig, self._observer.busy_slots)
-                await self.build(slot, plan)
+                fresh = await self.build(slot, plan)
             except AmpdError as error:
                 self._bank.note_error(name, str(error))
                 self._observer.update(rigs=self._bank.entries())
@@ -143,7 +144,7 @@ class Stock:
             keep = {slot, *self._observer.busy_slots}
             await self.give_back(self._bank.surplus(self._budget_bytes, keep))
             self._observer.update(rigs=self._bank.entries())
-            return slot, True
+            return slot, fresh
 
     async def plan(self, name: str) -> Plan:
         """The rig `name` as it is on disk now. Raises AmpdError."""
@@ -169,15 +170,23 @@ class Stock:
 
     async def store(self, file_name: str, data: bytes) -> str:
         """Put a model or a cab into the library. Raises AmpdError."""
+        from ampd.upload import store  # noqa: PLC0415 (numpy is half of all memory)
+
         return await asyncio.to_thread(store, self._library, file_name, data)
 
-    async def build(self, slot: int, plan: Plan) -> None:
-        """Build the plan into `slot`; `building` is held. Raises RigError."""
+    async def build(self, slot: int, plan: Plan) -> bool:
+        """Build the plan into `slot`; `building` is held. False: it plays there already, since
+        before the session was there. Raises RigError."""
         setup = await asyncio.to_thread(self._setup, plan)
         async with self._driver.lock:
-            engine = self._driver.engine
-            self._bank.put(slot, await in_thread(lambda: build(engine, slot, plan, setup)))
+            engine, ready = self._driver.engine, self.ready
+            if ready is not None and (ready.engine is not engine or self._bank.get(ready.slot)):
+                ready = self.ready = None
+            more = () if ready is None else (ready,)
+            built = await in_thread(lambda: build(engine, slot, plan, setup, *more))
+            self._bank.put(slot, built)
             engine.set_programs(self._bank.program_slots(), self._bank_number)
+        return ready is None or built.rows is not ready.rows
 
     def _setup(self, plan: Plan) -> Setup:
         """What the rig is built with besides its file; blocks while its loudness is measured."""

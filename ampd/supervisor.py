@@ -2,7 +2,10 @@
 
 One thread of its own owns the JackHost and makes every libjack call, because any of them can
 block for ever when a server hangs and none can be cancelled.  The event loop only looks at the
-clock: a call that is not back after 3 s is shown as "lost", and sound returns when it is.
+clock: a call that is not back after 3 s is shown as "lost", the engine is taken out of libjack's
+hands so that commands take effect, and sound returns when the call does.  There is one libjack to a
+process, and its locks with it: where a call never returns while the server answers other processes,
+only a new process has sound, and under systemd the daemon ends for one (JACK-STUCK).
 
 A dead server is closed before anything is opened again: libjack frees the clients of a dead
 server on the next open, and closing one afterwards would crash.
@@ -11,79 +14,34 @@ server on the next open, and closing one afterwards would crash.
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ampd.codes import code
 from ampd.config import JackConfig
 from ampd.errors import AmpdError, JackUnavailableError
+from ampd.headstart import Headstart
 from ampd.rack import JackError, JackHost, PortInfo
 from ampd.session import Session
 from ampd.state import JackState
+from ampd.wiring import Link, Wiring, current_links
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RETRY_S = 0.25
+RETRY_S = 0.1
 LOOK_S = 0.05
 PORTS_S = 1.0
 HANG_S = 3.0
+STUCK_S = 10.0  # in one call, until it is asked whether others are answered
 STOP_LIMIT_S = 4.0
 DEFAULT_SERVER = "default"
-
-
-class Port(Protocol):
-    """What link choosing needs to know of a port; PortInfo has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def is_input(self) -> bool: ...
-    @property
-    def is_output(self) -> bool: ...
-    @property
-    def is_midi(self) -> bool: ...
-
-
-@dataclass(frozen=True)
-class Link:
-    """One wanted connection."""
-
-    source: str
-    destination: str
-
-
-def choose_links(ports: Sequence[Port], config: JackConfig, client: str) -> list[Link]:
-    """The connections that the patterns of `config` ask for among the `ports` that exist.
-
-    An audio pattern takes its first match in JACK's order, a MIDI pattern all of them.
-    """
-    theirs = [port for port in ports if not port.name.startswith(f"{client}:")]
-
-    def matching(pattern: str, midi: bool, sends: bool) -> list[str]:
-        return [
-            port.name
-            for port in theirs
-            if port.is_midi == midi
-            and (port.is_output if sends else port.is_input)
-            and (port.name == pattern or fnmatchcase(port.name, pattern))
-        ]
-
-    links = [Link(name, f"{client}:in_1") for name in matching(config.input, False, True)[:1]]
-    for number, pattern in enumerate(config.outputs, 1):
-        links += [
-            Link(f"{client}:out_{number}", name) for name in matching(pattern, False, False)[:1]
-        ]
-    for pattern in config.midi_in:
-        links += [Link(name, f"{client}:midi_in") for name in matching(pattern, True, True)]
-    for pattern in config.midi_out:
-        links += [Link(f"{client}:midi_out", name) for name in matching(pattern, True, False)]
-    return list(dict.fromkeys(links))
+PROBE = "import sys; from ampd._engine import JackHost; JackHost().open(*sys.argv[1:])"
 
 
 def server_name(config: JackConfig) -> str:
@@ -92,17 +50,30 @@ def server_name(config: JackConfig) -> str:
 
 
 class Supervisor:
-    """The thread "jack" and the watch over it. start, stop: the event loop's thread."""
+    """The thread "jack" and the watch over it. start, stop: the event loop's thread.
 
-    def __init__(self, session: Session, config: JackConfig) -> None:
+    headstart: what was begun before the session was there; its client is taken over or closed.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        config: JackConfig,
+        headstart: Headstart | None = None,
+        give_up: Callable[[], None] | None = None,
+    ) -> None:
         self._session = session
         self._config = config
+        self._headstart = headstart
+        self._give_up = give_up  # end the process, where a new one would have sound
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jack", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.Task[None] | None = None
         self._call: tuple[str, float] | None = None  # libjack call under way, and since when
-        self._linked: set[Link] = set()
+        self._serving: JackHost | None = None
+        self._is_released = False  # the watch took the engine away from it
+        self._wiring = Wiring(config, session.state.wiring)
         self._controllers: set[str] = set()  # that listen to midi_out
         self._latency_frames = 0  # as the server knows it
         self._said = ""
@@ -110,6 +81,7 @@ class Supervisor:
     def start(self) -> None:
         """Begin to look for a server; returns at once."""
         self._loop = asyncio.get_running_loop()
+        self._wiring = Wiring(self._config, self._session.state.wiring)
         self._session.report_jack(self._jack("waiting", "looking for a server"))
         self._thread.start()
         self._watch = asyncio.create_task(self._watch_calls(), name="jack watch")
@@ -119,15 +91,18 @@ class Supervisor:
         self._stop.set()
         if self._watch is not None:
             self._watch.cancel()
-        await asyncio.to_thread(self._thread.join, STOP_LIMIT_S)
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join, STOP_LIMIT_S)
+        elif self._headstart is not None and self._headstart.wait(0):
+            await asyncio.to_thread(self._headstart.close)
         return not self._thread.is_alive()
 
     # --- the jack thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        host = JackHost()
+        host = self._first_host()
         while not self._stop.is_set():
-            if self._open(host):
+            if host.is_open or self._open(host):
                 reason = "an internal error; see the log"
                 try:
                     reason = self._serve(host)
@@ -139,6 +114,18 @@ class Supervisor:
                 finally:
                     self._close(host, reason)
             self._stop.wait(RETRY_S)
+        host.close()
+
+    def _first_host(self) -> JackHost:
+        """The client that plays already, or none. All clients are closed before one is opened."""
+        headstart = self._headstart
+        if headstart is None:
+            return JackHost()
+        self._libjack("open", lambda: headstart.wait(None))
+        if headstart.is_taken and headstart.host is not None:
+            return headstart.host
+        self._libjack("close", headstart.close)
+        return JackHost()
 
     def _open(self, host: JackHost) -> bool:
         try:
@@ -155,29 +142,32 @@ class Supervisor:
     def _serve(self, host: JackHost) -> str:
         """Run until the server is gone, the rate changes or stop; returns why."""
         rate = self._libjack("sample_rate", lambda: host.sample_rate_hz)
-        engine = self._in_loop(self._session.attach_host(rate))
-        self._libjack("activate", lambda: host.activate(engine))
-        self._linked.clear()
+        if not host.is_active:
+            engine = self._in_loop(self._session.attach_host(rate))
+            self._libjack("activate", lambda: host.activate(engine))
+        self._wiring.forget_server()
         self._controllers.clear()
         self._latency_frames = 0
-        cycles, moved_s, looked_s = -1, time.monotonic(), 0.0
-        while not self._stop.wait(LOOK_S):
+        self._is_released = False
+        self._serving = host
+        pulse, looked_s, changes, vanished = Pulse(host), 0.0, -1, host.vanished
+        while not self._stop.wait(LOOK_S if looked_s else 0):
             now = time.monotonic()
             if host.lost:
                 return host.lost
-            if host.cycles != cycles:
-                cycles, moved_s = host.cycles, now
-            elif now - moved_s > HANG_S:
+            if self._is_released or pulse.still_s(now) > HANG_S:
                 return f"the server has not run a cycle for {HANG_S:g} s"
             self._tell_latency(host)
-            if now - looked_s >= PORTS_S:
-                looked_s = now
+            if now - looked_s >= PORTS_S or host.graph_changes != changes:
+                looked_s, changes = now, host.graph_changes
                 if self._libjack("sample_rate", lambda: host.sample_rate_hz) != rate:
                     return "the server changed its sample rate"
-                self._look(host)
+                self._look(host, host.vanished != vanished)
+                vanished = host.vanished
         return ""
 
     def _close(self, host: JackHost, reason: str) -> None:
+        self._serving = None
         if reason:
             log.warning(
                 "JACK is lost: %s; trying again every %g s.",
@@ -187,28 +177,30 @@ class Supervisor:
             )
         self._report(self._jack("lost" if reason else "waiting", reason))
         self._said = ""
+        # The session drives before libjack is called once more, which may never come back.
+        is_free = host.release()
+        if is_free:
+            self._in_loop(self._session.detach_host())
         self._libjack("close", host.close)
-        self._in_loop(self._session.detach_host())
+        if not is_free:
+            self._in_loop(self._session.detach_host())
 
-    def _look(self, host: JackHost) -> None:
-        """Connect what the patterns ask for and report. A link is made once for as long as its
-        port exists, so what the player disconnects by hand stays apart."""
+    def _look(self, host: JackHost, vanished: bool) -> None:
+        """Connect what the patterns and the player ask for, and report."""
         client = host.client_name
         ports = self._libjack("get_ports", host.ports)
-        wanted = choose_links(ports, self._config, client)
-        self._linked &= set(wanted)
+        if host.lost:
+            return  # what is seen of a server that goes away was done by nobody
         links = current_links(ports, client)
-        for link in wanted:
-            if link not in self._linked and link not in links:
-                try:
-                    call = partial(host.connect, link.source, link.destination)
-                    self._libjack("connect", call)
-                except JackError as error:
-                    pair = f"{link.source} -> {link.destination}"
-                    log.warning("%s: %s", pair, error, extra=code("JACK-LINK"))
-                    continue
-                links.append(link)
-            self._linked.add(link)
+        for link in self._wiring.look(ports, client, vanished, time.monotonic()):
+            try:
+                self._libjack("connect", partial(host.connect, link.source, link.destination))
+            except JackError as error:
+                pair = f"{link.source} -> {link.destination}"
+                log.warning("%s: %s", pair, error, extra=code("JACK-LINK"))
+                continue
+            links.append(link)
+            self._wiring.made(link, client)
         self._greet_controllers(links, client)
         jack = JackState(
             state="running",
@@ -225,6 +217,8 @@ class Supervisor:
             f"{jack.period_frames} frames, {'real-time' if jack.realtime else 'NOT real-time'}"
         )
         self._report(jack)
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._session.report_wiring, self._wiring.state)
 
     def _greet_controllers(self, links: Sequence[Link], client: str) -> None:
         """A controller that was connected, by a pattern or by hand, is told all values."""
@@ -272,27 +266,76 @@ class Supervisor:
 
     async def _watch_calls(self) -> None:
         """Show a call that does not come back; the thread itself cannot."""
+        pulse: Pulse | None = None
+        probed_s = 0.0
         while True:
             await asyncio.sleep(HANG_S / 6)
-            call = self._call
-            if call is None or time.monotonic() - call[1] < HANG_S:
+            host, call, now = self._serving, self._call, time.monotonic()
+            if host is not None and (pulse is None or pulse.host is not host):
+                pulse = Pulse(host)
+            still_s = pulse.still_s(now) if pulse is not None else 0.0
+            if call is None or now - call[1] < HANG_S:
                 continue
             reason = f"libjack has been busy with {call[0]} for over {HANG_S:g} s"
             jack = self._session.state.jack
             if (jack.state, jack.reason) != ("lost", reason):
                 log.warning("JACK does not answer: %s.", reason, extra=code("JACK-HANGS"))
                 self._session.report_jack(replace(jack, state="lost", reason=reason))
+            if host is not None and still_s > HANG_S and not self._is_released:
+                await self._take_back(host)
+            if now - max(call[1], probed_s) >= STUCK_S:
+                probed_s = now
+                await self._look_whether_stuck(call)
+
+    async def _take_back(self, host: JackHost) -> None:
+        """The thread hangs in libjack and no cycle runs: the session drives the engine again."""
+        self._is_released = True
+        if await asyncio.to_thread(host.release):
+            await self._session.detach_host()
+
+    async def _look_whether_stuck(self, call: tuple[str, float]) -> None:
+        """The server answers others and this process never: only another process has sound."""
+        if not await is_answered(self._config) or self._call != call:
+            return
+        log.error(
+            "libjack does not come back from %s, though the server answers others; %s.",
+            call[0],
+            "ending for a new start" if self._give_up is not None else "restart ampd",
+            extra=code("JACK-STUCK"),
+        )
+        if self._give_up is not None:
+            self._give_up()
 
 
-def current_links(ports: Sequence[PortInfo], client: str) -> list[Link]:
-    """The connections that the client has."""
-    links = []
-    for port in ports:
-        if port.name.startswith(f"{client}:"):
-            for other in port.connections:
-                pair = (port.name, other) if port.is_output else (other, port.name)
-                links.append(Link(*pair))
-    return links
+class Pulse:
+    """Whether a server runs cycles. One thread."""
+
+    def __init__(self, host: JackHost) -> None:
+        self.host = host
+        self._cycles, self._moved_s = -1, 0.0
+
+    def still_s(self, now_s: float) -> float:
+        """For how long it has run none, as far as is known."""
+        cycles = self.host.cycles
+        if cycles != self._cycles:
+            self._cycles, self._moved_s = cycles, now_s
+        return now_s - self._moved_s
+
+
+async def is_answered(config: JackConfig) -> bool:
+    """Whether the server takes a client of another process, which is ended if it does not."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROBE, f"{config.client_name}-probe", config.server_name),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(HANG_S):
+            return await process.wait() == 0
+    except TimeoutError:
+        process.terminate()  # a client that is killed can spoil libjack's registry
+        return False
 
 
 def list_ports(config: JackConfig, limit_s: float = HANG_S) -> list[PortInfo]:

@@ -20,6 +20,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.help",
         "ampd.journal",
         "ampd.midi",
+        "ampd.places",
         "ampd.probe",
         "ampd.rig_starter",
         "ampd.screen",
@@ -28,11 +29,11 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.watch_view",
     ),
     ("ampd.cabinet", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
-    ("ampd.config", "ampd.rig_chain"),
+    ("ampd.config", "ampd.headstart", "ampd.rig_chain"),
     ("ampd.rig",),
     ("ampd.command", "ampd.edit", "ampd.midi_file", "ampd.sets"),
     ("ampd.library", "ampd.skim", "ampd.state"),
-    ("ampd.bank", "ampd.index"),
+    ("ampd.bank", "ampd.index", "ampd.wiring"),
     ("ampd.kept", "ampd.scan"),
     ("ampd.finder", "ampd.generations"),
     ("ampd.observer", "ampd.levels", "ampd.rack"),
@@ -41,6 +42,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd.session",),
     (
         "ampd.control",
+        "ampd.encore",
         "ampd.keeper",
         "ampd.notify",
         "ampd.offline",
@@ -65,9 +67,10 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.watch_verb",
     ),
     ("ampd.cli",),
+    ("ampd.__main__",),
 )
 ENGINE_MODULE = "ampd._engine"
-ENGINE_IMPORTER = "ampd.rack"
+ENGINE_IMPORTERS = ("ampd.rack", "ampd.headstart")
 
 # A unit of the engine and the units it may include; "core" is every file of ampd/engine itself
 # that is no host and no binding.
@@ -125,7 +128,11 @@ def _import_fault(module: str, target: str) -> str:
     if top != "ampd" or target_top != "ampd":
         return ""
     if target == ENGINE_MODULE:
-        return "" if module == ENGINE_IMPORTER else f"only {ENGINE_IMPORTER} imports the engine"
+        return (
+            ""
+            if module in ENGINE_IMPORTERS
+            else f"only {' and '.join(ENGINE_IMPORTERS)} import the engine"
+        )
     if layer(module) < 0 or layer(target) < 0:
         return "a module without a layer: give it its row in test_layers.py"
     siblings = module.rpartition(".")[0] == target.rpartition(".")[0] == "ampd.control"

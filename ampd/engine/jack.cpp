@@ -5,47 +5,50 @@
 #include <jack/midiport.h>
 #include <jack/thread.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <utility>
 
 namespace amp {
 namespace {
 
-#define AMP_JACK_FUNCTIONS(X)  \
-  X(set_error_function)        \
-  X(set_info_function)         \
-  X(client_open)               \
-  X(client_close)              \
-  X(get_client_name)           \
-  X(activate)                  \
-  X(deactivate)                \
-  X(set_process_callback)      \
-  X(set_buffer_size_callback)  \
-  X(set_xrun_callback)         \
-  X(set_latency_callback)      \
-  X(set_thread_init_callback)  \
-  X(on_shutdown)               \
-  X(on_info_shutdown)          \
-  X(get_sample_rate)           \
-  X(get_buffer_size)           \
-  X(is_realtime)               \
-  X(client_real_time_priority) \
-  X(port_register)             \
-  X(port_get_buffer)           \
-  X(recompute_total_latencies) \
-  X(port_get_latency_range)    \
-  X(port_set_latency_range)    \
-  X(port_by_name)              \
-  X(port_flags)                \
-  X(port_type)                 \
-  X(port_get_all_connections)  \
-  X(get_ports)                 \
-  X(connect)                   \
-  X(disconnect)                \
-  X(free)                      \
-  X(midi_get_event_count)      \
-  X(midi_event_get)            \
-  X(midi_clear_buffer)         \
+#define AMP_JACK_FUNCTIONS(X)       \
+  X(set_error_function)             \
+  X(set_info_function)              \
+  X(client_open)                    \
+  X(client_close)                   \
+  X(get_client_name)                \
+  X(activate)                       \
+  X(deactivate)                     \
+  X(set_process_callback)           \
+  X(set_buffer_size_callback)       \
+  X(set_xrun_callback)              \
+  X(set_latency_callback)           \
+  X(set_port_registration_callback) \
+  X(set_port_connect_callback)      \
+  X(set_thread_init_callback)       \
+  X(on_shutdown)                    \
+  X(on_info_shutdown)               \
+  X(get_sample_rate)                \
+  X(get_buffer_size)                \
+  X(is_realtime)                    \
+  X(client_real_time_priority)      \
+  X(port_register)                  \
+  X(port_get_buffer)                \
+  X(recompute_total_latencies)      \
+  X(port_get_latency_range)         \
+  X(port_set_latency_range)         \
+  X(port_by_name)                   \
+  X(port_flags)                     \
+  X(port_type)                      \
+  X(port_get_all_connections)       \
+  X(get_ports)                      \
+  X(connect)                        \
+  X(disconnect)                     \
+  X(free)                           \
+  X(midi_get_event_count)           \
+  X(midi_event_get)                 \
+  X(midi_clear_buffer)              \
   X(midi_event_reserve)
 
 /// The functions of libjack, looked up by name: the engine starts on machines without it.
@@ -109,6 +112,9 @@ std::vector<std::string> take_names(const char** names) {
 /// More than a cable at ten times its speed brings in a period of 8192 frames.
 constexpr size_t kMostEvents = 4096;
 
+/// Milliseconds; the longest period, of 8192 frames at 44.1 kHz, is shorter.
+constexpr int kReleaseWaits = 250;
+
 }  // namespace
 
 struct JackHost::Callbacks {
@@ -129,8 +135,18 @@ struct JackHost::Callbacks {
   /// The thread itself is made real-time only behind this call.
   static void thread_init(void* self) {
     const JackHost& h = host(self);
-    if (h.engine_ == nullptr) return;
-    h.engine_->attach(pthread_self(), jack().client_real_time_priority(as_client(h.client_)));
+    Engine* const engine = h.engine_;
+    if (engine == nullptr) return;
+    engine->attach(pthread_self(), jack().client_real_time_priority(as_client(h.client_)));
+  }
+
+  static void port_registration(jack_port_id_t, int is_new, void* self) {
+    if (is_new == 0) ++host(self).vanished_;
+    ++host(self).graph_changes_;
+  }
+
+  static void port_connect(jack_port_id_t, jack_port_id_t, int, void* self) {
+    ++host(self).graph_changes_;
   }
 
   static void shutdown(void* self) { host(self).lost_ = true; }
@@ -181,6 +197,8 @@ void JackHost::open(const std::string& client_name, const std::string& server_na
   jack().set_xrun_callback(client, Callbacks::xrun, this);
   jack().set_latency_callback(client, Callbacks::latency, this);
   jack().set_thread_init_callback(client, Callbacks::thread_init, this);
+  jack().set_port_registration_callback(client, Callbacks::port_registration, this);
+  jack().set_port_connect_callback(client, Callbacks::port_connect, this);
   // jack2 calls only the second where it is set, PipeWire only the first.
   jack().on_shutdown(client, Callbacks::shutdown, this);
   jack().on_info_shutdown(client, Callbacks::info_shutdown, this);
@@ -216,18 +234,34 @@ void JackHost::activate(Engine& engine) {
     throw JackError("the engine was built for " + std::to_string(engine.sample_rate_hz()) +
                     " Hz, the JACK server runs at " + std::to_string(sample_rate_hz()) + " Hz.");
   engine_ = &engine;
+  attached_ = &engine;
   if (jack().activate(as_client(client_)) != 0) {
     engine_ = nullptr;
+    attached_ = nullptr;
     throw JackError("the JACK server did not activate the client.");
   }
 }
 
 void JackHost::close() {
   if (client_ != nullptr) jack().client_close(as_client(client_));
-  if (engine_ != nullptr) engine_->detach();
+  detach();
   client_ = nullptr;
   engine_ = nullptr;
   ports_ = {};
+}
+
+void JackHost::detach() {
+  if (Engine* const engine = attached_.exchange(nullptr)) engine->detach();
+}
+
+bool JackHost::release() {
+  engine_ = nullptr;
+  for (int wait = 0; is_inside_; ++wait) {
+    if (wait == kReleaseWaits) return false;
+    ::usleep(1000);
+  }
+  detach();
+  return true;
 }
 
 std::string JackHost::client_name() const {
@@ -328,12 +362,22 @@ int JackHost::run(uint32_t frames) noexcept AMP_RT {
   const auto buffer = [&](Port port) {
     return static_cast<float*>(library.port_get_buffer(as_port(ports_[port]), frames));
   };
+  is_inside_ = true;  // before the look at engine_: release() does it the other way round
+  Engine* const engine = engine_;
+  if (engine == nullptr) {
+    is_inside_ = false;
+    std::fill_n(buffer(kLeft), frames, 0.0F);
+    std::fill_n(buffer(kRight), frames, 0.0F);
+    library.midi_clear_buffer(library.port_get_buffer(as_port(ports_[kMidiOut]), frames));
+    return 0;
+  }
   callback_.in = buffer(kIn);
   callback_.left = buffer(kLeft);
   callback_.right = buffer(kRight);
   callback_.frames = static_cast<int>(frames);
   callback_.midi = {midi_in_.data(), count};
-  engine_->process(callback_);
+  engine->process(callback_);
+  is_inside_ = false;
   write_midi(frames);
   return 0;
 }

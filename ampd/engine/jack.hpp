@@ -42,7 +42,12 @@ class JackHost {
   /// the rates differ.
   void activate(Engine& engine);
   void close();
+  /// Take the engine out of libjack's hands, whatever state that is in: from then on its thread
+  /// plays silence, and the engine may be driven by somebody else. False: its thread stands still
+  /// inside the engine, which is not free. Thread: any but the audio thread.
+  bool release();
 
+  [[nodiscard]] bool is_active() const { return engine_ != nullptr; }
   [[nodiscard]] bool is_open() const { return client_ != nullptr; }
   [[nodiscard]] std::string client_name() const;
   /// Why the server went away, "" while it is there. Thread: any.
@@ -52,6 +57,11 @@ class JackHost {
   [[nodiscard]] bool is_realtime() const;
   [[nodiscard]] uint64_t cycles() const { return cycles_; }  ///< Thread: any.
   [[nodiscard]] uint32_t xruns() const { return xruns_; }    ///< Thread: any.
+
+  /// Grows with everything that happens to ports and links. Thread: any.
+  [[nodiscard]] uint32_t graph_changes() const { return graph_changes_; }
+  /// How many ports went away so far. Thread: any.
+  [[nodiscard]] uint32_t vanished() const { return vanished_; }
 
   [[nodiscard]] std::vector<JackPort> ports() const;
   void connect(const std::string& source, const std::string& destination);
@@ -65,6 +75,7 @@ class JackHost {
   enum Port { kIn, kLeft, kRight, kMidiIn, kMidiOut, kPortCount };
 
   void register_ports();
+  void detach();
   int run(uint32_t frames) noexcept AMP_RT;
   size_t read_midi(uint32_t frames) noexcept AMP_RT;
   void write_midi(uint32_t frames) noexcept AMP_RT;
@@ -72,9 +83,13 @@ class JackHost {
   void* client_ = nullptr;
   std::array<void*, kPortCount> ports_{};
   MidiParser parser_;
-  std::vector<MidiEvent> midi_in_;  ///< of one callback; never grows
-  Callback callback_;               ///< too large for a stack that the server chooses
-  Engine* engine_ = nullptr;
+  std::vector<MidiEvent> midi_in_;          ///< of one callback; never grows
+  Callback callback_;                       ///< too large for a stack that the server chooses
+  std::atomic<Engine*> engine_{nullptr};    ///< nullptr: silence
+  std::atomic<Engine*> attached_{nullptr};  ///< which has to be told that its thread is gone
+  std::atomic<bool> is_inside_{false};      ///< the audio thread may use the engine now
+  std::atomic<uint32_t> graph_changes_{0};
+  std::atomic<uint32_t> vanished_{0};
   std::atomic<int> period_frames_{0};
   std::atomic<uint64_t> cycles_{0};
   std::atomic<uint32_t> xruns_{0};

@@ -167,6 +167,8 @@ std::vector<amp::MidiEvent> read_midi(const std::vector<std::pair<int, nb::bytes
   return events;
 }
 
+constexpr int kMostSilence = 65536;
+
 void check_rate(int sample_rate_hz) {
   if (sample_rate_hz < 8000 || sample_rate_hz > 768000)
     throw nb::value_error("sample_rate_hz must be 8000 to 768000");
@@ -405,7 +407,17 @@ void bind_engine(nb::module_& m) {
       .def("levels", &Engine::levels)
       .def("process", &process, "signal"_a, "block_frames"_a = 64,
            "midi"_a = std::vector<std::pair<int, nb::bytes>>{}, "midi_out"_a = nb::none())
-      .def("service", &Engine::service, Release());
+      .def("service", &Engine::service, Release())
+      .def(
+          "play_silence",
+          [](Engine& e, int frames) {
+            if (frames < 1 || frames > kMostSilence) throw nb::value_error("1 to 65536 frames");
+            const std::vector<float> silence(static_cast<size_t>(frames));
+            std::vector<float> out(2 * silence.size());
+            amp::play_offline(e, silence.data(), out.data(), out.data() + frames, frames,
+                              amp::kMaxFrames, {}, nullptr);
+          },
+          "frames"_a, Release());
 }
 
 void bind_jack(nb::module_& m) {
@@ -422,6 +434,10 @@ void bind_jack(nb::module_& m) {
       .def("open", &JackHost::open, "client_name"_a, "server_name"_a = "", Release())
       .def("activate", &JackHost::activate, "engine"_a, Release(), nb::keep_alive<1, 2>())
       .def("close", &JackHost::close, Release())
+      .def("release", &JackHost::release, Release())
+      .def_prop_ro("is_active", &JackHost::is_active)
+      .def_prop_ro("graph_changes", &JackHost::graph_changes)
+      .def_prop_ro("vanished", &JackHost::vanished)
       .def_prop_ro("client_name", &JackHost::client_name)
       .def_prop_ro("is_open", &JackHost::is_open)
       .def_prop_ro("lost", &JackHost::lost)

@@ -185,7 +185,8 @@ def connect(opened: Any, source: str, destination: str) -> None:
         time.sleep(0.05)
 
 
-def _until_ended() -> threading.Event:
+def until_ended() -> threading.Event:
+    """What is set by SIGTERM and Ctrl-C."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -213,7 +214,7 @@ def _script(path: Path | None) -> list[tuple[int, bytes]]:
 
 
 def play(args: argparse.Namespace) -> None:
-    ended = _until_ended()
+    ended = until_ended()
     sound, rate_hz = sf.read(args.wav, dtype="float32")
     with client("player") as opened:
         if rate_hz != opened.samplerate:
@@ -233,7 +234,7 @@ def play(args: argparse.Namespace) -> None:
 
 
 def record(args: argparse.Namespace) -> None:
-    ended = _until_ended()
+    ended = until_ended()
     with client("recorder") as opened:
         recorder = Recorder(opened, len(args.source), args.seconds)
         activate(opened, recorder)
@@ -286,7 +287,7 @@ def wait_frames(opened: Any, frames: int) -> None:
 
 def listen(args: argparse.Namespace) -> None:
     """Every MIDI message that arrives, as hex with its frame, until SIGTERM."""
-    ended = _until_ended()
+    ended = until_ended()
     heard: list[tuple[int, str]] = []
 
     class Listener:

@@ -1,0 +1,38 @@
+# ruff: noqa: PTH111, PTH118, PTH123
+"""Where the daemon's files lie unless ampd.toml says otherwise.  Needs nothing that takes time to
+load: the start looks here first (headstart.py)."""
+
+import os
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+def settings_files() -> list[str]:
+    """The places where ampd.toml is looked for, best first."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return ["ampd.toml", os.path.join(home, "ampd", "ampd.toml")]
+
+
+def cache_folder() -> str:
+    """Where measurements are kept: $XDG_CACHE_HOME/ampd or ~/.cache/ampd."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(home, "ampd")
+
+
+def state_folder() -> str:
+    """Where it is kept what plays: $STATE_DIRECTORY, which systemd sets, $XDG_STATE_HOME/ampd or
+    ~/.local/state/ampd."""
+    by_systemd = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if by_systemd:
+        return by_systemd
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "ampd")
+
+
+def boot_id() -> str:
+    """The kernel's name for its own run; "" where it has none."""
+    try:
+        with open(BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()[:64]
+    except (OSError, UnicodeDecodeError):
+        return ""
