@@ -4,7 +4,7 @@ Every call releases the GIL while it works.  "control" calls belong to one contr
 time (the session's); "supervisor" calls belong to the thread that owns libjack.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -58,11 +58,17 @@ class Impulse:
     def __init__(self, name: str, sample_rate_hz: int, channels: NDArray[np.float32]) -> None: ...
 
 @final
+class Model:
+    """A model that was read; rigs that play it share it."""
+
+    info: ModelInfo
+
+@final
 class BlockSpec:
     """One block of a rig, as plain values. kind "amp" needs model (a path), or family: for 2 to 8
     rising positions of the param "knob" the path of the model that plays there. A cab without
     impulse is the built-in speaker. beside names the block before it: both hear the same and are
-    blended."""
+    blended. loaded: by path, models that need not be read any more."""
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class BlockSpec:
         family: Sequence[tuple[float, str]] = (),
         impulse: Impulse | None = None,
         beside: str = "",
+        loaded: Mapping[str, Model] = ...,
     ) -> None: ...
 
 @final
@@ -147,7 +154,10 @@ class Fact:
               "audible"  the first frame of the new chain (slot)
               "changed"  a value was taken (slot, index, value as accepted); slot -1: a global
               "refused"  the command id found no such chain playing (slot, index)
-              "fault"    the chain in `slot` gave a non-finite sample and is dry until reselected
+              "fault"    the chain in `slot` gave a non-finite sample and is dry until reselected;
+                         index: the block that did, -1 the sum of them
+              "rest"     the block `index` of the chain in `slot` was too much for the machine and
+                         rests: value = 1; or it plays again: 0
               "late"     a block took longer than its period: value = 1 engine, 0 the machine
               "now"      reports were lost or a selection refused: wanted in `slot`, heard in
                          `index`; all values follow
@@ -199,6 +209,18 @@ class Levels:
     input: Level
     left: Level
     right: Level
+
+@final
+class Trial:
+    """A rig alone, without an engine around it: what it takes, and whether it is sound."""
+
+    def __init__(self, rig: RigSpec, sample_rate_hz: int) -> None:
+        """Raises LoadError."""
+    def play(
+        self, signal: NDArray[np.float32], block_frames: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """Play it on: ns of thread CPU time of each block of 1 to 64 frames, and the peak before
+        the safety stage, infinity where a sample is not sound."""
 
 SLOT_COUNT: int  # 132: programs 0..127, then scratch slots for rigs outside the bank
 GLOBALS: list[ParamInfo]  # of the whole rack; their paths: bypass, mute, tuner ... tempo_bpm
@@ -335,6 +357,9 @@ class JackHost:
     def disconnect(self, source: str, destination: str) -> None: ...
     def set_latency(self, frames: int) -> None:
         """Tell the server that the outputs lag the input by so many frames; 0 after open."""
+
+def load_model(data: bytes, name: str) -> Model:
+    """The model in the bytes of its file; name: its path in errors. Raises LoadError."""
 
 def inspect_model(path: str) -> ModelInfo:
     """Read, validate and self-test a model file. Raises LoadError."""

@@ -20,11 +20,13 @@ bool chooses_snapshot(const Binding& binding) noexcept AMP_RT {
 
 }  // namespace
 
-Audio::Audio(Lines& lines, int sample_rate_hz, bool with_safety, float budget)
+Audio::Audio(Lines& lines, int sample_rate_hz, const EngineOptions& options)
     : lines_(lines),
       sample_rate_hz_(sample_rate_hz),
-      with_safety_(with_safety),
-      deck_(lines, sample_rate_hz, budget),
+      with_safety_(options.with_safety),
+      clock_(options.clock),
+      deck_(lines, sample_rate_hz, options.budget),
+      guard_(sample_rate_hz),
       foot_(sample_rate_hz),
       ceiling_(sample_rate_hz),
       bypass_(ramp_frames(sample_rate_hz), 0),
@@ -34,7 +36,7 @@ Audio::Audio(Lines& lines, int sample_rate_hz, bool with_safety, float budget)
 }
 
 void Audio::process(Callback& callback) noexcept AMP_RT {
-  const int64_t begin_ns = monotonic_ns();
+  const int64_t begin_ns = clock_();
   const FtzGuard ftz;
   Command command;
   while (lines_.commands.pop(command)) take_command(command);
@@ -94,6 +96,7 @@ void Audio::select(int slot, bool fresh, uint32_t id, bool echo) noexcept AMP_RT
   // What waits for a rig of another bank was sent after its program change.
   if (hold_until_ == 0) forget_deferred();
   hold_until_ = 0;
+  if (slot == deck_.heard_slot()) guard_.pardon();
   deck_.select(slot, fresh, id);
   if (!echo) return;
   for (size_t p = 0; p < lines_.programs.size(); ++p)
@@ -196,6 +199,7 @@ void Audio::look_at_deck() noexcept AMP_RT {
   if (deck_.take_arrival()) refresh();
   if (deck_.take_refusal()) answer_ask();  // control takes another rig for the wanted one
   if (!deck_.take_entrance()) return;
+  guard_.forget();
   if (Chain* const chain = deck_.wanted(); chain != nullptr)
     for (const MidiEvent& message : chain->on_load()) foot_.queue(message);
 }
@@ -430,6 +434,16 @@ void Audio::answer_ask() noexcept AMP_RT {
                    .slot = deck_.wanted_slot(),
                    .index = i,
                    .value = chain->value(i)});
+  const Chain* const heard = deck_.heard();
+  if (heard != nullptr && heard->faulted())
+    lines_.report(
+        {.kind = Fact::Kind::kFault, .slot = deck_.heard_slot(), .index = heard->broken_block()});
+  for (size_t b = 0; heard != nullptr && b < heard->block_count(); ++b)
+    if (heard->rests(b))
+      lines_.report({.kind = Fact::Kind::kRest,
+                     .slot = deck_.heard_slot(),
+                     .index = static_cast<int>(b),
+                     .value = 1});
 }
 
 // --- sound --------------------------------------------------------------------------------------
@@ -471,20 +485,35 @@ void Audio::apply_globals(float* left, float* right, int frames) noexcept AMP_RT
 }
 
 void Audio::measure(int64_t begin_ns, int frames) noexcept AMP_RT {
-  const int64_t end_ns = monotonic_ns();
+  const int64_t end_ns = clock_();
   const int64_t period_ns = int64_t{1'000'000'000} * frames / sample_rate_hz_;
   lines_.next_end_ns.store(end_ns + period_ns, std::memory_order_relaxed);
   const int64_t spent_ns = end_ns - begin_ns;
   Gauges& gauges = lines_.gauges;
   gauges.load.add(spent_ns, period_ns);
   gauges.slot.store(deck_.heard_slot(), std::memory_order_relaxed);
-  if (Chain* const chain = deck_.heard(); chain != nullptr)
+  if (Chain* const chain = deck_.heard(); chain != nullptr) {
     chain->take_spent([&](size_t block, int64_t block_ns) {
       if (block < gauges.block.size()) gauges.block[block].add(block_ns, period_ns);
+      guard_.note_block(block, block_ns);
     });
+    // Two chains at once take what they take, and offline nobody hears what is late.
+    if (deck_.at_rest() && lines_.live.load(std::memory_order_relaxed))
+      spare(*chain, guard_.note_callback(spent_ns, period_ns, frame()));
+  }
   if (spent_ns > period_ns)
     lines_.late.push(
         {.begin_ns = begin_ns, .end_ns = end_ns, .period_ns = period_ns, .frame = frame()});
+}
+
+void Audio::spare(Chain& chain, const Guard::Advice& advice) noexcept AMP_RT {
+  if (advice.block < 0) return;
+  const auto block = static_cast<size_t>(advice.block);
+  advice.rests ? chain.rest(block) : chain.wake(block);
+  lines_.report({.kind = Fact::Kind::kRest,
+                 .slot = deck_.heard_slot(),
+                 .index = advice.block,
+                 .value = advice.rests ? 1.0F : 0.0F});
 }
 
 }  // namespace amp

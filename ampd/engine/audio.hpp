@@ -7,6 +7,7 @@
 #include "blocks/safety.hpp"
 #include "deck.hpp"
 #include "foot.hpp"
+#include "guard.hpp"
 #include "lines.hpp"
 
 namespace amp {
@@ -37,11 +38,21 @@ struct Callback {
   std::array<MidiEvent, kMostMidiOut> midi_out{};
 };
 
+struct EngineOptions {
+  bool threaded = true;     ///< run a warm thread; else service() stands in for it
+  bool with_safety = true;  ///< false: the output before the safety stage, for measurements
+  dsp::Isa isa = dsp::Isa::kGeneric;
+  /// The share of a core that two chains may take together in a crossfade; beyond it a change of
+  /// rigs is a duck.
+  float budget = 0.7F;
+  Clock clock = monotonic_ns;  ///< what callbacks and blocks are measured by
+};
+
 /// All that the audio thread may touch. Everything else reaches it through Lines.
 /// Built by control before the host starts; then every call is the audio thread's.
 class Audio {
  public:
-  Audio(Lines& lines, int sample_rate_hz, bool with_safety, float budget);
+  Audio(Lines& lines, int sample_rate_hz, const EngineOptions& options);
 
   /// Run one callback: commands, deliveries, then the frames, cut at MIDI events and into blocks
   /// of kMaxFrames. Thread: audio.
@@ -90,13 +101,16 @@ class Audio {
   void run(const float* in, float* left, float* right, int frames) noexcept AMP_RT;
   void apply_globals(float* left, float* right, int frames) noexcept AMP_RT;
   void measure(int64_t begin_ns, int frames) noexcept AMP_RT;
+  void spare(Chain& chain, const Guard::Advice& advice) noexcept AMP_RT;
   [[nodiscard]] bool holds() const noexcept AMP_RT;
   [[nodiscard]] int64_t frame() const noexcept AMP_RT { return lines_.history.written(); }
 
   Lines& lines_;
   int sample_rate_hz_;
   bool with_safety_;
+  Clock clock_;
   Deck deck_;
+  Guard guard_;
   Foot foot_;
   int bank_msb_ = -1;  ///< latched until the next program change, -1 not sent
   int bank_lsb_ = -1;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <ctime>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -60,6 +62,22 @@ double peak_gmac_per_s(const dsp::Kernels& kernels, long rounds) {
 }
 
 }  // namespace
+
+Trial try_chain(Chain& chain, std::span<const float> signal, int block_frames) {
+  const FtzGuard ftz;
+  Trial trial;
+  std::array<std::array<float, kMaxFrames>, 3> out{};
+  const auto frames = static_cast<size_t>(block_frames);
+  for (size_t at = 0; at + frames <= signal.size(); at += frames) {
+    const double begin = cpu_ns();
+    chain.process(&signal[at], {out[0].data(), out[1].data(), out[2].data()}, block_frames);
+    trial.block_ns.push_back(static_cast<float>(cpu_ns() - begin));
+    for (size_t side = 0; side < 2; ++side)
+      for (size_t i = 0; i < frames; ++i) trial.peak = std::max(trial.peak, std::abs(out[side][i]));
+  }
+  if (chain.faulted()) trial.peak = std::numeric_limits<float>::infinity();
+  return trial;
+}
 
 Cost measure_cost(const std::string& path, dsp::Isa isa, int block_frames, int rounds) {
   const FtzGuard ftz;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
-#include "nn/model.hpp"
+#include "chain.hpp"
 
 namespace amp {
 
@@ -19,5 +21,15 @@ struct Cost {
 /// meets both. Raises nn::LoadError. Thread: any, for about rounds * 7 ms.
 ///   rounds  at least 3
 Cost measure_cost(const std::string& path, dsp::Isa isa, int block_frames, int rounds);
+
+/// What a chain did with a signal.
+struct Trial {
+  std::vector<float> block_ns;  ///< that each block took, thread CPU time
+  float peak = 0;               ///< of what came out, before the safety stage; infinity: not sound
+};
+
+/// Play `signal` through `chain`, `block_frames` at a time, 1..kMaxFrames; what is left behind the
+/// last whole block is not played. Thread: the chain's owner.
+Trial try_chain(Chain& chain, std::span<const float> signal, int block_frames);
 
 }  // namespace amp

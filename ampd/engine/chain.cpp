@@ -98,6 +98,7 @@ void Chain::rewind(int64_t frames) noexcept AMP_RT {
   for (size_t c = 0; c < dc_.size(); ++c) dc_[c].reset(rest_[c]);
   last_ = {};
   faulted_ = false;
+  broken_ = -1;
   // Where less is to be had than all blocks remember, those in front miss it, by whole grids.
   const int64_t missing = std::max<int64_t>(0, memory_frames_ + latency_frames_ - frames);
   heard_ = frames == kAll ? kAll : (missing + grid_frames_ - 1) / grid_frames_ * grid_frames_;
@@ -110,6 +111,7 @@ void Chain::enter() noexcept AMP_RT {
   for (size_t i = 0; i < params_.size(); ++i)
     if (targets_[i].in_tail && is_plain(i)) apply(i, true);
   tail_gain_.to(1);
+  for (size_t s = tail_at_; s < stages_.size(); ++s) stages_[s]->wake();
   finish_ringing();
 }
 
@@ -220,14 +222,27 @@ void Chain::take_dc_off(float* left, float* right, int frames) noexcept AMP_RT {
 }
 
 void Chain::run_stages(Signal& signal, size_t from, size_t to) noexcept AMP_RT {
-  int64_t before_ns = monotonic_ns();
+  int64_t before_ns = clock_();
   for (size_t s = from; s < to; ++s)
     if (s >= starts_.size() || heard_ >= starts_[s]) {
       stages_[s]->process(signal);
-      const int64_t now_ns = monotonic_ns();
+      if (broken_ < 0)
+        for (size_t c = 0; c < static_cast<size_t>(signal.width); ++c)
+          if (!is_sound(signal.channel[c], signal.frames)) broken_ = static_cast<int>(s);
+      const int64_t now_ns = clock_();
       spent_ns_[s] += now_ns - before_ns;
       before_ns = now_ns;
     }
+}
+
+void Chain::rest(size_t block) noexcept AMP_RT {
+  stages_[block]->rest();
+  dc_share_.to(any_amp_open() ? 1 : 0);
+}
+
+void Chain::wake(size_t block) noexcept AMP_RT {
+  stages_[block]->wake();
+  dc_share_.to(any_amp_open() ? 1 : 0);
 }
 
 void Chain::run_tail(Signal& signal) noexcept AMP_RT {

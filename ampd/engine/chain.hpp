@@ -71,7 +71,9 @@ class Chain {
   /// Raises nn::LoadError with the place in the rig: an unknown param, a value out of range, a
   /// model that cannot be played. Thread: control; it reads files and allocates.
   /// block_dc: what its models add of direct current is taken off, from the first sample on.
-  Chain(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa, bool block_dc = true);
+  /// clock: what take_spent is measured by.
+  Chain(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa, bool block_dc = true,
+        Clock clock = monotonic_ns);
 
   [[nodiscard]] const std::vector<ChainParam>& params() const { return params_; }
   /// The param at `path`, "foot/3" the bypass of the third block; -1 where there is none.
@@ -181,6 +183,15 @@ class Chain {
 
   /// True once a block has given a sample that is not sound.
   [[nodiscard]] bool faulted() const noexcept AMP_RT { return faulted_; }
+  /// Which block that was, by block_names(); -1 for none, or for their sum.
+  [[nodiscard]] int broken_block() const noexcept AMP_RT { return broken_; }
+
+  /// Spare the machine a block, in the time of a bypass, or let it be heard again once it has heard
+  /// what it remembers; rewind and enter wake all. block < block_count(). Thread: audio.
+  void rest(size_t block) noexcept AMP_RT;
+  void wake(size_t block) noexcept AMP_RT;
+  [[nodiscard]] bool rests(size_t block) const noexcept AMP_RT { return stages_[block]->rests(); }
+  [[nodiscard]] size_t block_count() const noexcept AMP_RT { return stages_.size(); }
 
  private:
   enum Own { kInputGain, kMix, kOutputGain };
@@ -240,9 +251,10 @@ class Chain {
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<std::string> block_names_;  ///< of stages_
   std::vector<int64_t> spent_ns_;         ///< likewise
-  size_t tail_at_ = 0;                    ///< the first stage of the tail
-  std::vector<int64_t> starts_;           ///< frames after rewind at which each of the head begins
-  int64_t heard_ = kAll;                  ///< frames since rewind
+  Clock clock_;
+  size_t tail_at_ = 0;           ///< the first stage of the tail
+  std::vector<int64_t> starts_;  ///< frames after rewind at which each of the head begins
+  int64_t heard_ = kAll;         ///< frames since rewind
   std::vector<nn::ModelInfo> models_;
   std::vector<Binding> bindings_;
   std::vector<BindingState> binding_states_;
@@ -272,6 +284,7 @@ class Chain {
   std::array<float, 2> rest_{};  ///< what the head gives for silence
   std::array<float, 2> last_{};
   bool faulted_ = false;
+  int broken_ = -1;
   std::atomic<bool> ringing_{false};
   int64_t pause_frames_ = 0;  ///< so long may a tail be silent that is not over
   int64_t quiet_frames_ = 0;

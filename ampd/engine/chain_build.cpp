@@ -56,8 +56,9 @@ int64_t thread_cpu_ns() {
 
 }  // namespace
 
-Chain::Chain(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa, bool block_dc)
-    : on_load_(rig.on_load),
+Chain::Chain(const RigSpec& rig, int sample_rate_hz, dsp::Isa isa, bool block_dc, Clock clock)
+    : clock_(clock),
+      on_load_(rig.on_load),
       input_trim_(from_db(rig.input_trim_db)),
       output_trim_(from_db(rig.output_trim_db)),
       input_gain_(ramp_frames(sample_rate_hz), 1),

@@ -313,7 +313,8 @@ void Deck::hush() noexcept AMP_RT {
 void Deck::note_fault(const Playing& playing, bool& told) noexcept AMP_RT {
   if (!playing.chain->faulted() || told) return;
   told = true;
-  lines_.report({.kind = Fact::Kind::kFault, .slot = playing.slot});
+  lines_.report(
+      {.kind = Fact::Kind::kFault, .slot = playing.slot, .index = playing.chain->broken_block()});
 }
 
 }  // namespace amp

@@ -38,6 +38,8 @@ class Deck {
   /// The chain that is heard, of two in a fade the one that goes; null where none is.
   [[nodiscard]] Chain* heard() const noexcept AMP_RT { return current_.chain; }
   [[nodiscard]] int heard_slot() const noexcept AMP_RT { return current_.slot; }
+  /// One chain plays, and no other one comes or is brought up to date.
+  [[nodiscard]] bool at_rest() const noexcept AMP_RT { return switch_ == Switch::kNone; }
   /// The wanted chain is being warmed: what is meant for it must wait.
   [[nodiscard]] bool pending() const noexcept AMP_RT { return pending_; }
   /// The wanted chain, null while it is pending.

@@ -21,7 +21,7 @@ Engine::Engine(int sample_rate_hz, const EngineOptions& options)
       facts_fd_(options.threaded),
       counted_(1 + kMostBlocksTold),
       pitch_finder_(sample_rate_hz),
-      audio_(lines_, sample_rate_hz, options.with_safety, options.budget),
+      audio_(lines_, sample_rate_hz, options),
       warm_(lines_, options.threaded, facts_fd_.get()) {}
 
 Engine::~Engine() {
@@ -30,7 +30,8 @@ Engine::~Engine() {
 
 std::unique_ptr<Chain> Engine::build(const RigSpec& rig) const {
   const FtzGuard ftz;
-  auto chain = std::make_unique<Chain>(rig, sample_rate_hz_, options_.isa, options_.with_safety);
+  auto chain = std::make_unique<Chain>(rig, sample_rate_hz_, options_.isa, options_.with_safety,
+                                       options_.clock);
   chain->measure_cost();
   return chain;
 }

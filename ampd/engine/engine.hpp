@@ -38,15 +38,6 @@ struct Levels {
   Level in, left, right;
 };
 
-struct EngineOptions {
-  bool threaded = true;     ///< run a warm thread; else service() stands in for it
-  bool with_safety = true;  ///< false: the output before the safety stage, for measurements
-  dsp::Isa isa = dsp::Isa::kGeneric;
-  /// The share of a core that two chains may take together in a crossfade; beyond it a change of
-  /// rigs is a duck.
-  float budget = 0.7F;
-};
-
 /// An eventfd for its lifetime, or -1.
 class EventFd {
  public:
@@ -111,8 +102,15 @@ class Engine {
   void service() { warm_.round(); }
   /// A host starts or ends: the thread that will call process, and its real-time priority, not
   /// above 0 where it has none. Thread: supervisor.
-  void attach(pthread_t audio_thread, int priority) { warm_.attach(audio_thread, priority); }
-  void detach() { warm_.detach(); }
+  /// Between the two a rig that is too much for the machine is made lighter.
+  void attach(pthread_t audio_thread, int priority) {
+    lines_.live = true;
+    warm_.attach(audio_thread, priority);
+  }
+  void detach() {
+    lines_.live = false;
+    warm_.detach();
+  }
 
   [[nodiscard]] int sample_rate_hz() const { return sample_rate_hz_; }
   [[nodiscard]] dsp::Isa isa() const { return options_.isa; }

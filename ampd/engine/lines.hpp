@@ -57,6 +57,7 @@ struct Lines {
   std::atomic<int> bank{0};             ///< the MIDI bank that `programs` belong to
   std::atomic<bool> learning{false};    ///< controllers are told to control and do nothing
   std::atomic<bool> feedback{true};     ///< values go back to the controllers
+  std::atomic<bool> live{false};        ///< a host plays: what is late is heard
   std::atomic<bool> facts_lost{false};  ///< control has to ask how things stand
   /// When the callback after the last one should end, on CLOCK_MONOTONIC: what it asks for may be
   /// answered from then on.

@@ -77,12 +77,13 @@ struct Fact {
     kSuperseded,
     kChanged,
     kRefused,
-    kFault,
+    kFault,  ///< by the block `index`, -1 their sum
     kLate,
     kNow,         ///< how things stand: wanted in `slot`, heard in `index`; values follow
     kProgram,     ///< a program of another bank was asked for: bank * 128 + program in `index`
     kAction,      ///< a MidiAction that is control's to do, in `index`
     kController,  ///< while learning: channel * 128 + controller in `index`, its value
+    kRest,        ///< the block `index` rests, or plays again: value 1 or 0
   };
   Kind kind = Kind::kChanged;
   int slot = -1;

@@ -40,6 +40,11 @@ Param describe(const std::string& path, const amp::ParamInfo& info) {
           info.default_value};
 }
 
+/// A model that was read, for the rigs that play it.
+struct Loaded {
+  std::shared_ptr<const amp::nn::Model> model;
+};
+
 struct Built {
   std::vector<Param> params;
   std::vector<std::string> blocks;
@@ -140,9 +145,9 @@ Built install(Engine& engine, int slot, const amp::RigSpec& rig) {
 }
 
 const char* kind_name(amp::Fact::Kind kind) {
-  constexpr std::array kNames{"selected", "audible", "switched", "superseded",
-                              "changed",  "refused", "fault",    "late",
-                              "now",      "program", "action",   "controller"};
+  constexpr std::array kNames{"selected", "audible",    "switched", "superseded", "changed",
+                              "refused",  "fault",      "late",     "now",        "program",
+                              "action",   "controller", "rest"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -255,24 +260,33 @@ void bind_models(nb::module_& m) {
 
 void bind_rigs(nb::module_& m) {
   using amp::BlockSpec;
+  nb::class_<Loaded>(m, "Model").def_prop_ro("info", [](const Loaded& loaded) {
+    return loaded.model->info;
+  });
   nb::class_<BlockSpec>(m, "BlockSpec")
       .def(
           "__init__",
           [](BlockSpec* self, std::string kind, std::string name,
              std::map<std::string, float> values, std::string model,
              const std::vector<std::pair<float, std::string>>& family,
-             std::shared_ptr<amp::Impulse> cab, std::string beside) {
+             std::shared_ptr<amp::Impulse> cab, std::string beside,
+             const std::map<std::string, Loaded>& loaded) {
             new (self) BlockSpec{.kind = std::move(kind),
                                  .name = std::move(name),
                                  .values = std::move(values),
                                  .model = std::move(model),
                                  .impulse = std::move(cab),
                                  .beside = std::move(beside)};
-            for (const auto& [at, path] : family) self->family.push_back({at, path});
+            const auto find = [&](const std::string& path) {
+              const auto found = loaded.find(path);
+              return found == loaded.end() ? nullptr : found->second.model;
+            };
+            self->loaded = find(self->model);
+            for (const auto& [at, path] : family) self->family.push_back({at, path, find(path)});
           },
           "kind"_a, "name"_a, "values"_a, "model"_a = "",
           "family"_a = std::vector<std::pair<float, std::string>>{}, "impulse"_a = nb::none(),
-          "beside"_a = "");
+          "beside"_a = "", "loaded"_a = std::map<std::string, Loaded>{});
   nb::class_<amp::Impulse>(m, "Impulse")
       .def(nb::new_(&impulse), "name"_a, "sample_rate_hz"_a, "channels"_a);
   nb::class_<amp::BindingSpec>(m, "BindingSpec")
@@ -354,6 +368,34 @@ void bind_reports(nb::module_& m) {
       .def_ro("input", &Levels::in)
       .def_ro("left", &Levels::left)
       .def_ro("right", &Levels::right);
+}
+
+/// A rig alone, without an engine around it.
+void bind_trial(nb::module_& m) {
+  using amp::Chain;
+  using amp::Trial;
+  nb::class_<Chain>(m, "Trial")
+      .def(
+          "__init__",
+          [](Chain* self, const amp::RigSpec& rig, int rate) {
+            check_rate(rate);
+            new (self) Chain(rig, rate, amp::dsp::best_isa());
+          },
+          "rig"_a, "sample_rate_hz"_a, Release())
+      .def(
+          "play",
+          [](Chain& chain, const Samples& signal, int block_frames) {
+            if (block_frames < 1 || block_frames > amp::kMaxFrames)
+              throw nb::value_error("block_frames must be 1 to 64");
+            Trial trial;
+            {
+              const nb::gil_scoped_release release;
+              trial = amp::try_chain(chain, {signal.data(), signal.shape(0)}, block_frames);
+            }
+            const size_t blocks = trial.block_ns.size();
+            return std::pair(own(std::move(trial.block_ns), {blocks}), trial.peak);
+          },
+          "signal"_a, "block_frames"_a);
 }
 
 void bind_engine(nb::module_& m) {
@@ -460,6 +502,7 @@ NB_MODULE(_engine, m) {
   bind_models(m);
   bind_rigs(m);
   bind_reports(m);
+  bind_trial(m);
   bind_engine(m);
   bind_jack(m);
   m.attr("SLOT_COUNT") = amp::kSlotCount;
@@ -467,6 +510,13 @@ NB_MODULE(_engine, m) {
   globals.reserve(amp::kGlobals.size());
   for (const amp::ParamInfo& info : amp::kGlobals) globals.push_back(describe(info.name, info));
   m.attr("GLOBALS") = nb::cast(globals);
+  m.def(
+      "load_model",
+      [](const nb::bytes& data, const std::string& name) {
+        const nb::gil_scoped_release release;
+        return Loaded{amp::nn::load_model(std::string_view(data.c_str(), data.size()), name)};
+      },
+      "data"_a, "name"_a);
   m.def(
       "inspect_model", [](const std::string& path) { return amp::nn::load_model(path)->info; },
       "path"_a, Release());

@@ -53,6 +53,9 @@ inline int64_t monotonic_ns() noexcept AMP_RT {
   return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
 }
 
+/// What tells the time; tests have their own.
+using Clock = int64_t (*)() noexcept AMP_RT;
+
 /// Sets flush-to-zero and denormals-are-zero for its lifetime, then restores what was there.
 /// Denormals cost 3.6-5 times the time of a net. Thread: any.
 class FtzGuard {

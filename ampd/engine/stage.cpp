@@ -29,7 +29,8 @@ Stage::Stage(std::unique_ptr<Block> block, int sample_rate_hz, int in_width)
       width_(width_behind(*block_, in_width)),
       own_params_{kBypassInfo},
       open_(ramp_frames(sample_rate_hz), 1),
-      mix_(ramp_frames(sample_rate_hz), block_->has_mix() ? block_->default_mix() : 1) {
+      mix_(ramp_frames(sample_rate_hz), block_->has_mix() ? block_->default_mix() : 1),
+      present_(ramp_frames(sample_rate_hz), 1) {
   if (block_->has_mix())
     own_params_.push_back({"mix", "", 0, 1, block_->default_mix(), Taper::kLinear,
                            "0 what came in, 1 what the block made of it"});
@@ -46,6 +47,49 @@ void Stage::reset() noexcept AMP_RT {
   block_->reset();
   for (auto& ring : delay_) std::fill(ring.begin(), ring.end(), 0.0F);
   delay_at_ = 0;
+  present_.jump(1);
+  rests_ = false;
+  unheard_frames_ = 0;
+}
+
+void Stage::rest() noexcept AMP_RT {
+  rests_ = true;
+  present_.to(0);
+}
+
+void Stage::wake() noexcept AMP_RT {
+  if (!rests_) return;
+  rests_ = false;
+  if (rings_) block_->reset();  // no echoes of what was played before its rest
+  unheard_frames_ = block_->memory_frames() + block_->latency_frames();
+}
+
+/// Whether the block is to be played; what it remembers of before its rest is not to be heard.
+bool Stage::listens(int frames) noexcept AMP_RT {
+  if (rests_) return present_.moving();
+  if (present_.target() == 1) return true;
+  if (unheard_frames_ > 0)
+    unheard_frames_ -= frames;
+  else
+    present_.to(1);
+  return true;
+}
+
+/// What came in, as if there were no block.
+void Stage::pass(Signal& signal) noexcept AMP_RT {
+  widen(signal);
+  for (size_t c = 0; c < static_cast<size_t>(signal.width); ++c)
+    std::copy_n(dry_[c].data(), signal.frames, signal.channel[c]);
+  for (int i = 0; i < signal.frames; ++i) {
+    open_.next();
+    mix_.next();
+  }
+}
+
+void Stage::widen(Signal& signal) const noexcept AMP_RT {
+  if (signal.width >= width_) return;
+  std::copy_n(signal.channel[0], signal.frames, signal.channel[1]);
+  signal.width = width_;
 }
 
 void Stage::keep_dry(const Signal& signal) noexcept AMP_RT {
@@ -68,18 +112,17 @@ void Stage::keep_dry(const Signal& signal) noexcept AMP_RT {
 
 void Stage::process(Signal& signal) noexcept AMP_RT {
   keep_dry(signal);
+  if (!listens(signal.frames)) return pass(signal);
   if (rings_) return ring(signal);
   block_->process(signal);
-  if (signal.width < width_) {
-    std::copy_n(signal.channel[0], signal.frames, signal.channel[1]);
-    signal.width = width_;
-  }
-  if (open_.moving() || mix_.moving() || open_.target() * mix_.target() != 1) blend(signal);
+  widen(signal);
+  const bool whole = open_.target() * mix_.target() * present_.target() == 1;
+  if (open_.moving() || mix_.moving() || present_.moving() || !whole) blend(signal);
 }
 
 void Stage::blend(Signal& signal) noexcept AMP_RT {
   for (int i = 0; i < signal.frames; ++i) {
-    const float share = open_.next() * mix_.next();
+    const float share = open_.next() * mix_.next() * present_.next();
     for (int c = 0; c < signal.width; ++c) {
       float& out = signal.channel[static_cast<size_t>(c)][i];
       const float dry = dry_[static_cast<size_t>(c)][static_cast<size_t>(i)];
@@ -97,15 +140,13 @@ void Stage::ring(Signal& signal) noexcept AMP_RT {
       for (int i = 0; i < signal.frames; ++i)
         signal.channel[static_cast<size_t>(c)][i] *= open[static_cast<size_t>(i)];
   block_->process(signal);
-  if (signal.width < width_) {
-    std::copy_n(signal.channel[0], signal.frames, signal.channel[1]);
-    signal.width = width_;
-  }
+  widen(signal);
   for (int i = 0; i < signal.frames; ++i) {
     const float mix = mix_.next();
-    const float wet = std::min(1.0F, 2 * mix);
+    const float present = present_.next();
+    const float wet = present * std::min(1.0F, 2 * mix);
     const float through = std::min(1.0F, 2 - 2 * mix);
-    const float dry = 1 - open[static_cast<size_t>(i)] * (1 - through);
+    const float dry = 1 - present * open[static_cast<size_t>(i)] * (1 - through);
     for (int c = 0; c < signal.width; ++c) {
       float& out = signal.channel[static_cast<size_t>(c)][i];
       const float rung = wet == 0 ? 0 : wet * out;  // 0 * NaN is not 0

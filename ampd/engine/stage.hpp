@@ -27,7 +27,15 @@ class Stage {
 
   void set_own(int param, float value, bool jump) noexcept AMP_RT;
   /// Whether anything of the block is heard, or will be at the end of a ramp.
-  [[nodiscard]] bool is_open() const noexcept AMP_RT { return open_.target() * mix_.target() != 0; }
+  [[nodiscard]] bool is_open() const noexcept AMP_RT {
+    return !rests_ && open_.target() * mix_.target() != 0;
+  }
+
+  /// Fade the block out as bypass does, and from then on do not even play it: it costs nothing.
+  void rest() noexcept AMP_RT;
+  /// Play it again: unheard for as long as it remembers, then faded in; what rings begins anew.
+  void wake() noexcept AMP_RT;
+  [[nodiscard]] bool rests() const noexcept AMP_RT { return rests_; }
   void reset() noexcept AMP_RT;
 
   /// In place. A block that rings mixes with a dry side that stays whole up to the middle of its
@@ -38,6 +46,9 @@ class Stage {
 
  private:
   void keep_dry(const Signal& signal) noexcept AMP_RT;
+  [[nodiscard]] bool listens(int frames) noexcept AMP_RT;
+  void pass(Signal& signal) noexcept AMP_RT;
+  void widen(Signal& signal) const noexcept AMP_RT;
   void blend(Signal& signal) noexcept AMP_RT;
   void ring(Signal& signal) noexcept AMP_RT;
 
@@ -47,6 +58,9 @@ class Stage {
   std::vector<ParamInfo> own_params_;
   dsp::Ramp open_;  ///< 1 - bypass
   dsp::Ramp mix_;
+  dsp::Ramp present_;  ///< 0 while it rests
+  bool rests_ = false;
+  int64_t unheard_frames_ = 0;   ///< that it has still to hear before it fades in
   std::vector<float> delay_[2];  ///< the dry side's wait, a ring each
   size_t delay_at_ = 0;
   alignas(64) std::array<std::array<float, kMaxFrames>, 2> dry_{};

@@ -14,7 +14,7 @@
 
 using namespace amp;
 using namespace amp::test;
-using Clock = std::chrono::steady_clock;
+using Steady = std::chrono::steady_clock;
 using Kind = Fact::Kind;
 
 namespace {
@@ -164,8 +164,8 @@ class Control {
   }
 
   void wait() {
-    const auto deadline = Clock::now() + std::chrono::seconds(30);
-    while (!waiting_.empty() && Clock::now() < deadline) {
+    const auto deadline = Steady::now() + std::chrono::seconds(30);
+    while (!waiting_.empty() && Steady::now() < deadline) {
       listen();
       std::this_thread::yield();
     }
