@@ -35,7 +35,7 @@ ADDERS: Mapping[str, tuple[str, ...]] = {
     "set_verb": ("set",),
     "live_verbs": ("snapshot", "sets", "tune", "panic"),
     "learn_verb": ("learn",),
-    "page_verb": ("page", "layouts"),
+    "page_verb": ("page", "pair", "layouts"),
     "watch_verb": ("watch",),
     "library_verbs": ("models", "irs"),
     "doctor_verb": ("doctor",),

@@ -33,6 +33,20 @@ CODES: Mapping[str, Code] = {
         "sound and the others do not notice.",
         "Load the page anew. If it comes back, look at the network between the two.",
     ),
+    "CROWD": Code(
+        "A machine of the network has opened more connections than one gets, or all of them are "
+        "taken. The new one was closed; this machine's own always find room.",
+        "Close pages and controllers that are not used; look at the machine that the text names.",
+    ),
+    "HTTP-DROPPED": Code(
+        "A request that is no HTTP was dropped.",
+        "Look at the sender that the text names. Hostile or broken, it harms nothing.",
+    ),
+    "HUSHED": Code(
+        "Something in the network causes more lines than the log takes. They were counted, not "
+        "written.",
+        "The lines before it name the sender.",
+    ),
     "INDEX-ANEW": Code(
         "The index of the library cannot be read, and is made anew. Searches find less meanwhile.",
         "Nothing, unless it comes back: then the disk of [paths] cache is failing.",
@@ -76,6 +90,17 @@ CODES: Mapping[str, Code] = {
     "OSC-DROPPED": Code(
         "A packet that is no OSC, or too much of it at once, was dropped.",
         "Look at the sender that the text names. Hostile or broken, it harms nothing.",
+    ),
+    "PAIR-KEEP": Code(
+        "The pairing token cannot be kept. Who is paired now is a guest after the next start.",
+        "Make room on the disk, or let [paths] state in ampd.toml name a folder that can be "
+        "written.",
+    ),
+    "PAIR-REFUSED": Code(
+        "A machine of the network showed a pairing token or a signature that is not good: an old "
+        "one, or a guess.",
+        "`ampd page` shows the token that is good. Unknown senders harm nothing; `ampd pair --new` "
+        "makes another token.",
     ),
     "RIG-DRY": Code(
         "No rig can be built, so the dry guitar plays.",

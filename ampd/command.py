@@ -30,6 +30,7 @@ PATTERN = re.compile(
 )
 MAX_PORT = 65535
 MAX_OFFSET = 1_000_000
+MAX_INT64 = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,20 @@ class Ping:
     port: int | None = None
 
 
+@dataclass(frozen=True)
+class Hello:
+    """Which number shows that I am at my place? Or that number, which shows it."""
+
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is the pairing token? Or let it be another one."""
+
+    renew: bool = False
+
+
 EngineCommand: TypeAlias = (
     SelectRig
     | StepRig
@@ -162,7 +177,9 @@ EngineCommand: TypeAlias = (
     | Tap
     | Panic
 )
-Command: TypeAlias = EngineCommand | Learn | Query | Find | Subscribe | Unsubscribe | Ping
+Command: TypeAlias = (
+    EngineCommand | Learn | Query | Find | Subscribe | Unsubscribe | Ping | Hello | Pair
+)
 
 
 def parse(path: str, arguments: Sequence[Argument]) -> Command:
@@ -293,6 +310,18 @@ def _ping(path: str, arguments: Sequence[Argument]) -> Command:
     return Ping(_port(path, arguments[0]) if arguments else None)
 
 
+def _hello(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 1)
+    return Hello(_whole(path, arguments[0], 0, MAX_INT64, "as number")) if arguments else Hello()
+
+
+def _pair(path: str, arguments: Sequence[Argument]) -> Command:
+    _count(path, arguments, 1)
+    if arguments and arguments[0] != "new":
+        raise CommandError(f"{path}: found {_show(arguments[0])}, expected new, or nothing.")
+    return Pair(bool(arguments))
+
+
 _PARSERS: dict[str, Callable[[str, Sequence[Argument]], Command]] = {
     "rig": _select,
     "rig/next": _button(Query("rig"), StepRig(1)),
@@ -317,6 +346,8 @@ _PARSERS: dict[str, Callable[[str, Sequence[Argument]], Command]] = {
     "subscribe": _subscribe,
     "unsubscribe": _unsubscribe,
     "ping": _ping,
+    "hello": _hello,
+    "pair": _pair,
 }
 
 

@@ -22,6 +22,15 @@ PATTERN_LENGTH = 256
 MAX_PATTERNS = 32
 MAX_OUTPUTS = 2
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MAX_NETWORKS = 32
+PRIVATE_NETWORKS = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+)
 OUTPUT_LEVELS = ("raw", "normalized", "calibrated")
 
 
@@ -47,9 +56,11 @@ class OscConfig:
 
 @dataclass(frozen=True)
 class ControlConfig:
-    """Who may command. lan: every machine of the network, not this one alone."""
+    """Who may command. lan: machines of the networks (CIDR), not this one alone; what they may do
+    before they are paired, control/gate.py says."""
 
     lan: bool = False
+    networks: tuple[str, ...] = PRIVATE_NETWORKS
 
 
 @dataclass(frozen=True)
@@ -155,6 +166,21 @@ def _loopback(value: Any) -> str:
     raise ValueError("a loopback address such as 127.0.0.1")
 
 
+def _networks(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list) and len(value) <= MAX_NETWORKS:
+        try:
+            return tuple(str(ipaddress.ip_network(_text(item))) for item in value)
+        except ValueError:
+            pass
+    raise ValueError(f'a list of at most {MAX_NETWORKS} networks such as "192.168.1.0/24"')
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):  # a number would be taken for an address
+        raise ValueError
+    return value
+
+
 def _folder(value: Any) -> Path:
     return _path(value, "a folder")
 
@@ -195,7 +221,7 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "midi_out": _patterns(MAX_PATTERNS),
     },
     "osc": {"host": _loopback, "port": _integer(0, 65535)},
-    "control": {"lan": _switch},
+    "control": {"lan": _switch, "networks": _networks},
     "midi": {
         "profile": _profile,
         "channel": _integer(0, CHANNEL_COUNT),

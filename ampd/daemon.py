@@ -23,6 +23,7 @@ from pathlib import Path
 from ampd.command import SelectRig
 from ampd.config import Config
 from ampd.control.announce import ALL_ADDRESSES, Announcer
+from ampd.control.gate import Gate
 from ampd.control.server import ControlServer
 from ampd.encore import Encore
 from ampd.finder import Finder
@@ -32,6 +33,7 @@ from ampd.keeper import Keeper
 from ampd.kept import Kept
 from ampd.library import Library
 from ampd.notify import Herald, is_supervised, notify
+from ampd.pairing import Pairing, token_path
 from ampd.passports import Store
 from ampd.rehearsal import Levels
 from ampd.resume import first_sound
@@ -65,7 +67,7 @@ async def run(config: Config, start: Start, headstart: Headstart | None = None) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     session, finder = _session(config)
-    control = ControlServer(session)
+    control = ControlServer(session, _gate(config))
     announcer = Announcer()
     files = Generations(config.paths.state, config.jack.client_name)
     keeper = Keeper(session, files, Encore(session, config, files).note)
@@ -113,6 +115,14 @@ def _session(config: Config) -> tuple[Session, Finder]:
     finder = Finder(library, paths.cache)
     settings = Settings(config.memory_mb, config.midi, levels)
     return Session(library, settings, finder=finder), finder
+
+
+def _gate(config: Config) -> Gate:
+    """Who may come in. The first start on a network makes the pairing token."""
+    if not config.control.lan:
+        return Gate()
+    path = token_path(config.paths.state, config.jack.client_name)
+    return Gate(config.control.networks, Pairing(path))
 
 
 async def _look_through(session: Session, finder: Finder, keeper: Keeper) -> None:

@@ -216,11 +216,23 @@ it. For a phone, put this into ampd.toml and start ampd again:
   [control]
   lan = true
 
-Then 'ampd page' shows a code to be photographed, and zeroconf tells the name.
-There is no password: everybody on the network may play along.
+Then 'ampd page' shows a code to be photographed, which pairs the phone, and
+zeroconf tells the name. Who comes without the code is a guest: rigs,
+snapshots, mute, tuner, and no knob.
 
 examples:
   ampd page
+"""
+
+PAIR = """\
+The token is what a phone, a controller or a program of the network shows to be
+more than a guest. The daemon made it when it was first started with
+'lan = true' under [control]. It is in the code of 'ampd page', in the surfaces
+of 'ampd layouts --paired', and in any OSC address: /ampd/TOKEN/amp/gain_db.
+
+examples:
+  ampd pair
+  ampd pair --new            another one; whoever was paired is a guest again
 """
 
 SET = """\
@@ -248,11 +260,12 @@ subscribe by themselves, so the faders stand where the knobs are.
   open-stage-control --load ampd.json --send 127.0.0.1:9010 --osc-port 9011
 
 TouchOSC: a UDP connection to the daemon's address, send port 9010, receive port
-9011; the daemon needs 'lan = true' under [control].
+9011; the daemon needs 'lan = true' under [control], and the layout --paired:
+then every address has the pairing token, so keep the file to yourself.
 
 examples:
   ampd layouts
-  ampd layouts surfaces
+  ampd layouts surfaces --paired
 """
 
 MODELS = """\

@@ -124,6 +124,7 @@ def installation(config: Config, account: str) -> Installation:
         config=source,
         account=account,
         lan=config.control.lan,
+        networks=config.control.networks,
         reads=tuple(dict.fromkeys(path.absolute() for path in reads)),
         writes=tuple(dict.fromkeys(path.absolute() for path in made)),
     )

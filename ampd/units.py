@@ -9,7 +9,6 @@ from pathlib import Path
 
 MARK = "# Written by `ampd install-service`; `ampd uninstall-service` takes it away."
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
-LAN = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10"
 MULTICAST = "224.0.0.251 ff02::fb"  # zeroconf
 
 HARDENING = """\
@@ -83,6 +82,7 @@ class Installation:
     config: Path | None = None  # None: where ampd looks for it by itself
     account: str = "ampd"  # that the system's service runs as
     lan: bool = False  # [control] lan
+    networks: tuple[str, ...] = ()  # [control] networks
     reads: tuple[Path, ...] = ()  # what it needs beyond the system's own folders
     writes: tuple[Path, ...] = ()  # where it keeps what is made on the page
 
@@ -129,7 +129,9 @@ def for_user(installation: Installation, config_home: Path) -> Files:
 def system_unit(installation: Installation) -> str:
     """ampd.service of the machine."""
     families = "AF_UNIX AF_INET AF_INET6" + (" AF_NETLINK" if installation.lan else "")
-    allowed = f"localhost {LAN} {MULTICAST}" if installation.lan else "localhost"
+    allowed = "localhost"
+    if installation.lan:
+        allowed = " ".join((allowed, *installation.networks, MULTICAST))
     own = f"User={installation.account}\nGroup=audio\n"
     return (
         f"{MARK}\n[Unit]\nDescription=ampd, a guitar amp rack\n"

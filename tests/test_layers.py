@@ -28,7 +28,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.units",
         "ampd.watch_view",
     ),
-    ("ampd.cabinet", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
+    ("ampd.cabinet", "ampd.pairing", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
     ("ampd.config", "ampd.headstart", "ampd.rig_chain"),
     ("ampd.rig",),
     ("ampd.command", "ampd.edit", "ampd.midi_file", "ampd.sets"),

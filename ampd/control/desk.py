@@ -15,7 +15,9 @@ from ampd.command import (
     Command,
     EngineCommand,
     Find,
+    Hello,
     Learn,
+    Pair,
     Ping,
     Query,
     SelectRig,
@@ -26,6 +28,7 @@ from ampd.command import (
     Value,
     parse,
 )
+from ampd.control.gate import HOW_TO_PAIR, Gate, Rights, allows
 from ampd.control.hub import Hub, Peer
 from ampd.control.packet import MAX_ADDRESS
 from ampd.control.params import BY_PATH, NORM, ROOT, find, read
@@ -37,6 +40,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 256
 MAX_SENDERS = 16  # that wait for the answer to one command
 MAX_ERRANDS = 64
+MAX_OF_GUESTS = 8  # commands in the queue, and errands, so that the others find room
 MAX_TEXT = 1000
 
 
@@ -47,7 +51,7 @@ class Waiting:
     norm: the value is a fader's, 0 to 1, and becomes the param's own once its rig is known.
     """
 
-    command: EngineCommand
+    command: EngineCommand | Query
     senders: dict[Peer, str] = field(default_factory=dict)
     norm: bool = False
 
@@ -55,14 +59,15 @@ class Waiting:
 class Desk:
     """Takes messages from peers. open() begins to work; close() drops what waits."""
 
-    def __init__(self, session: Session, hub: Hub) -> None:
+    def __init__(self, session: Session, hub: Hub, gate: Gate) -> None:
         self._session = session
         self._hub = hub
+        self._gate = gate
         self._queue: dict[tuple[int, str], Waiting] = {}  # in order of arrival
         self._epoch = 0  # counts the switches of rigs in the queue
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands: dict[asyncio.Task[None], Peer] = {}
 
     def open(self) -> None:
         """Begin to work."""
@@ -84,9 +89,14 @@ class Desk:
         """
         try:
             path, command = _parse(address, arguments)
+            if not allows(sender.rights, command):
+                raise CommandError(f"{path}: {HOW_TO_PAIR}")
             match command:
-                case Query() | Learn() | Find():
+                case Query() | Learn() | Find() | Pair():
                     self._ask(path, command, sender)
+                case Hello(number):
+                    self._gate.confirm(sender.place, number)
+                    sender.send(ROOT + "hello", (self._gate.number_for(sender.place),))
                 case Ping() | Subscribe() | Unsubscribe():
                     self._serve_listener(command, sender, listener)
                 case _:
@@ -94,16 +104,51 @@ class Desk:
         except AmpdError as error:
             self.refuse(sender, address, str(error))
 
-    def _ask(self, path: str, command: Query | Learn | Find, sender: Peer) -> None:
+    def repeat(self, address: str, arguments: Sequence[Value | int], sender: Peer) -> None:
+        """What was taken before is answered with the value as it is once that is done, not done
+        again: the answer was lost on the way."""
+        try:
+            path, command = _parse(address, arguments)
+            if isinstance(command, EngineCommand):
+                row = BY_PATH.get(path)
+                path = row.answers if row is not None and row.answers else path
+                self._enqueue(Query(path), path, sender)
+            else:
+                self.take(address, arguments, sender, sender)
+        except AmpdError as error:
+            self.refuse(sender, address, str(error))
+
+    def _ask(self, path: str, command: Query | Learn | Find | Pair, sender: Peer) -> None:
         if isinstance(command, Query):
             norm = NORM if path.endswith(NORM) else ""
             self._answer_query(command.path + norm, sender)
             return
-        if len(self._errands) >= MAX_ERRANDS:
-            raise CommandError(f"{path}: {MAX_ERRANDS} requests wait already; send slower.")
-        errand = self._learn(sender) if isinstance(command, Learn) else self._find(command, sender)
-        self._errands.add(task := asyncio.create_task(errand))
-        task.add_done_callback(self._errands.discard)
+        of_guests = sum(each.rights is Rights.GUEST for each in self._errands.values())
+        is_guest = sender.rights is Rights.GUEST
+        if len(self._errands) >= MAX_ERRANDS or (is_guest and of_guests >= MAX_OF_GUESTS):
+            raise CommandError(f"{path}: {len(self._errands)} requests wait already; send slower.")
+        match command:
+            case Learn():
+                errand = self._learn(sender)
+            case Find():
+                errand = self._find(command, sender)
+            case _:
+                errand = self._pair(command, sender)
+        self._errands[task := asyncio.create_task(errand)] = sender
+        task.add_done_callback(lambda ended: self._errands.pop(ended, None))
+
+    async def _pair(self, command: Pair, sender: Peer) -> None:
+        """Answer with the token. The reason why not, where the network is off, is the gate's."""
+        try:
+            if sender.rights is not Rights.LOCAL:
+                raise CommandError("pair: the token is told to the box alone.")
+            token = self._gate.token
+            if command.renew:
+                token = await asyncio.to_thread(self._gate.renew)
+                self._gate.tell_renewal()
+            sender.send(ROOT + "pair", (token,))
+        except AmpdError as error:
+            self.refuse(sender, ROOT + "pair", str(error))
 
     async def _find(self, command: Find, sender: Peer) -> None:
         """Answer with a page of the library."""
@@ -120,12 +165,19 @@ class Desk:
             case Ping():
                 self._hub.renew(listener)
                 sender.send(ROOT + "pong", ("ampd", __version__, PROTOCOL))
+            case Subscribe() if not self._is_known(sender):
+                # What it would hear may be meant for somebody else's ears.
+                sender.send(ROOT + "hello", (self._gate.number_for(sender.place),))
             case Subscribe(_, pattern, lease_s, mode):
                 self._hub.subscribe(listener, pattern, lease_s, holds=mode == "hold")
                 sender.send(ROOT + "subscribe", (lease_s,))
             case Unsubscribe():
                 self._hub.forget(listener)
                 sender.send(ROOT + "unsubscribe", ())
+
+    def _is_known(self, sender: Peer) -> bool:
+        """Whether it is known to be where it says."""
+        return sender.is_known or self._gate.is_confirmed(sender.place)
 
     def refuse(self, sender: Peer, address: str, text: str) -> None:
         """Tell the sender why nothing happened."""
@@ -149,15 +201,17 @@ class Desk:
 
     # --- the queue ------------------------------------------------------------------------------
 
-    def _enqueue(self, command: EngineCommand, path: str, sender: Peer) -> None:
+    def _enqueue(self, command: EngineCommand | Query, path: str, sender: Peer) -> None:
         is_value = isinstance(command, SetParam | SetGlobal)
         if is_value:
             self._hub.touch(sender, ROOT + path)
         key = path.removesuffix(NORM) if is_value else path
         waiting = self._same_waiting(command, key)
         if waiting is None:
-            if len(self._queue) >= MAX_WAITING:
-                raise CommandError(f"{path}: {MAX_WAITING} commands wait already; send slower.")
+            if len(self._queue) >= MAX_WAITING or self._is_full_for(sender):
+                raise CommandError(
+                    f"{path}: {len(self._queue)} commands wait already; send slower."
+                )
             if not is_value:
                 self._epoch += 1
             waiting = Waiting(command)
@@ -167,7 +221,14 @@ class Desk:
             waiting.senders[sender] = path
         self._arrived.set()
 
-    def _same_waiting(self, command: EngineCommand, key: str) -> Waiting | None:
+    def _is_full_for(self, sender: Peer) -> bool:
+        if sender.rights is not Rights.GUEST:
+            return False
+        waiting = self._queue.values()
+        of_guests = sum(any(p.rights is Rights.GUEST for p in each.senders) for each in waiting)
+        return of_guests >= MAX_OF_GUESTS
+
+    def _same_waiting(self, command: EngineCommand | Query, key: str) -> Waiting | None:
         """The waiting command that this one replaces. Values sent after a rig mean that rig, so
         they never join those that wait before it."""
         if isinstance(command, SetParam | SetGlobal):
@@ -185,6 +246,9 @@ class Desk:
 
     async def _execute(self, waiting: Waiting) -> None:
         command = waiting.command
+        if isinstance(command, Query):
+            self._answer_repeats(waiting)
+            return
         try:
             if waiting.norm:
                 command = self._natural(command)
@@ -199,6 +263,13 @@ class Desk:
             return
         for sender, path in waiting.senders.items():
             self._answer(sender, path, value)
+
+    def _answer_repeats(self, waiting: Waiting) -> None:
+        for sender, path in waiting.senders.items():
+            try:
+                self._answer_query(path, sender)
+            except AmpdError as error:
+                self.refuse(sender, ROOT + path, str(error))
 
     def _natural(self, command: EngineCommand) -> EngineCommand:
         """The command with the param's own value in place of the fader's."""

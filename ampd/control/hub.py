@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ampd.control.gate import Place, Rights
 from ampd.control.machine import Machine, look
 from ampd.control.params import (
     FIXED,
@@ -29,6 +30,7 @@ from ampd.session import Session
 from ampd.state import Change, Event, Faulted, Swapped, Tuned
 
 MAX_SUBSCRIBERS = 32
+MAX_GUESTS = 16  # of them, so that the others find room
 MAX_PATTERNS = 16  # of one subscriber
 MIN_GAP_S = 0.02  # between two values of one address for one subscriber
 HOLD_S = 0.1
@@ -43,8 +45,49 @@ TOLERANCE = 1e-3  # of what is only looked at: a change smaller than this share 
 class Peer(Hashable, Protocol):
     """One that messages can be sent to. Equal peers are the same one."""
 
+    @property
+    def rights(self) -> Rights:
+        """What it may do."""
+
+    @property
+    def place(self) -> Place:
+        """Where it sends from: host and port."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is certain to be there: a datagram's sender may be forged."""
+
     def send(self, address: str, arguments: Answer) -> None:
         """Send one message; never blocks, and never raises for a peer that is gone."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A peer that showed the pairing token. prefix: what it puts before addresses, and so is told
+    them with: "TOKEN/"."""
+
+    peer: Peer
+    prefix: str = ""
+
+    @property
+    def rights(self) -> Rights:
+        return max(self.peer.rights, Rights.PAIRED)
+
+    @property
+    def place(self) -> Place:
+        return self.peer.place
+
+    @property
+    def is_known(self) -> bool:
+        return True
+
+    def send(self, address: str, arguments: Answer) -> None:
+        if self.prefix:
+            address = f"{ROOT}{self.prefix}{address.removeprefix(ROOT)}"
+        self.peer.send(address, arguments)
+
+    def __str__(self) -> str:
+        return str(self.peer)
 
 
 @dataclass
@@ -175,6 +218,12 @@ class Hub:
         """Send nothing more to this one."""
         self._subscribers.pop(peer, None)
 
+    def hang_up(self, peer: Peer) -> None:
+        """Send nothing more to a connection that has ended, in whatever form it subscribed."""
+        for each in list(self._subscribers):
+            if peer in (each, each.peer if isinstance(each, Paired) else None):
+                del self._subscribers[each]
+
     def renew(self, peer: Peer) -> None:
         """Begin its lease anew."""
         subscriber = self._subscribers.get(peer)
@@ -216,8 +265,11 @@ class Hub:
         if known is not None:
             known.until_s, known.lease_s = max(known.until_s, now + lease_s), lease_s
             return known
-        if len(self._subscribers) >= MAX_SUBSCRIBERS:
-            raise CommandError(f"subscribe: there are {MAX_SUBSCRIBERS} subscribers already.")
+        is_guest = peer.rights is Rights.GUEST
+        guests = sum(each.rights is Rights.GUEST for each in self._subscribers)
+        if len(self._subscribers) >= MAX_SUBSCRIBERS or (is_guest and guests >= MAX_GUESTS):
+            most = MAX_GUESTS if is_guest else MAX_SUBSCRIBERS
+            raise CommandError(f"subscribe: there are {most} subscribers already.")
         subscriber = Subscriber(now + lease_s, lease_s)
         self._subscribers[peer] = subscriber
         return subscriber

@@ -1,7 +1,8 @@
 """Ready surfaces from the table: a session for Open Stage Control, a layout for TouchOSC.
 
 Both are made for the rig that plays, with one widget for every number and switch, and subscribe by
-themselves, again and again, so that they are whole again after either side was away.
+themselves, again and again, so that they are whole again after either side was away.  prefix: what
+stands behind /ampd/ in every address, the pairing token and a slash; "" for none.
 
 Sources: openstagecontrol.ammd.net/docs (session files, widgets), hexler.net/touchosc/manual (nodes,
 messages, script); a .tosc file is zlib over XML.
@@ -42,9 +43,10 @@ class Widget:
     param: Param | None = None
 
 
-def widgets(params: Sequence[Param]) -> list[Widget]:
+def widgets(params: Sequence[Param], prefix: str = "") -> list[Widget]:
     """Name and buttons in the first rows, then every number and switch, in the table's order."""
-    placed = [Widget("text", ROOT + "rig", "rig", 0, 0, _x(COLUMNS) - GAP)]
+    root = ROOT + prefix
+    placed = [Widget("text", root + "rig", "rig", 0, 0, _x(COLUMNS) - GAP)]
     there = {param.path for param in params}
     buttons = [BY_PATH[path] for path in STAGE]
     cells = [("button", p) for p in buttons if p.answers == "rig" or p.answers in there]
@@ -53,7 +55,7 @@ def widgets(params: Sequence[Param]) -> list[Widget]:
         row, column = divmod(number, COLUMNS)
         x, y = _x(column), (row + 1) * (CELL_HEIGHT + GAP)
         label = param.path.replace("/", " ").replace("_", " ")
-        address = param.address + (NORM if kind == "toggle" else "")
+        address = root + param.path + (NORM if kind == "toggle" else "")
         placed.append(Widget(kind, address, label, x, y, param=param))
     return placed
 
@@ -70,12 +72,13 @@ def params_of(state: dict[str, Any]) -> list[Param]:
 # --- Open Stage Control -------------------------------------------------------------------------
 
 
-def open_stage_control(params: Sequence[Param]) -> str:
+def open_stage_control(params: Sequence[Param], prefix: str = "") -> str:
     """A session file. Numbers at their own addresses, in their own units; switches as 0 or 1."""
-    shown = [widget for each in widgets(params) for widget in _stage_widgets(each)]
+    shown = [widget for each in widgets(params, prefix) for widget in _stage_widgets(each)]
+    call = f"{ROOT}{prefix}subscribe"
     subscribe = (
-        f"var hear = function() {{ send('{ROOT}subscribe', {{type: 's', value: '{ROOT}*'}}); "
-        f"send('{ROOT}subscribe', {{type: 's', value: '{ROOT}*{NORM}'}}); }}; "
+        f"var hear = function() {{ send('{call}', {{type: 's', value: '{ROOT}*'}}); "
+        f"send('{call}', {{type: 's', value: '{ROOT}*{NORM}'}}); }}; "
         f"hear(); setInterval('hear', hear, {RENEW_S * 1000});"
     )
     root = {
@@ -135,14 +138,14 @@ def _stage_widgets(widget: Widget) -> Iterator[dict[str, Any]]:
 # --- TouchOSC -----------------------------------------------------------------------------------
 
 
-def touch_osc(params: Sequence[Param]) -> bytes:
+def touch_osc(params: Sequence[Param], prefix: str = "") -> bytes:
     """A .tosc file. Faders and switches at their /norm addresses, 0 to 1."""
-    placed = widgets(params)
+    placed = widgets(params, prefix)
     width = _x(COLUMNS) - GAP
     height = max(widget.y + widget.height for widget in placed)
     document = ElementTree.Element("lexml", version="3")
     root = _node(document, "GROUP", "ampd", (0, 0, width, height))
-    _property(root, "s", "script", _script())
+    _property(root, "s", "script", _script(prefix))
     children = ElementTree.SubElement(root, "children")
     for widget in placed:
         _touch_widgets(children, widget)
@@ -150,10 +153,10 @@ def touch_osc(params: Sequence[Param]) -> bytes:
     return zlib.compress(head + ElementTree.tostring(document, encoding="utf-8"), 9)
 
 
-def _script() -> str:
+def _script(prefix: str) -> str:
     """Lua that subscribes now and again, at the port at which TouchOSC receives."""
     calls = "\n    ".join(
-        f"sendOSC({{'{ROOT}subscribe', {{{{tag = 'i', value = {RECEIVE_PORT}}}, "
+        f"sendOSC({{'{ROOT}{prefix}subscribe', {{{{tag = 'i', value = {RECEIVE_PORT}}}, "
         f"{{tag = 's', value = '{pattern}'}}}}}})"
         for pattern in (f"{ROOT}*{NORM}", f"{ROOT}rig")
     )

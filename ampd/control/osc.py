@@ -6,16 +6,16 @@ The wire format is packet.py's, what a message does is desk.py's, who hears of c
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
 
 from ampd.codes import code
 from ampd.command import Value
 from ampd.control.desk import Desk
-from ampd.control.hub import Peer
+from ampd.control.gate import Gate, Place, Refused, Rights, source_of
+from ampd.control.hub import Paired, Peer
+from ampd.control.limits import Hush, Sources
 from ampd.control.packet import (
     MAX_DATAGRAM,
     PacketError,
@@ -39,7 +39,6 @@ __all__ = [  # with what every client of ours needs
 
 log = logging.getLogger(__name__)
 
-LOG_LINES_PER_S = 5
 RECEIVE_BYTES = 4 * 1024 * 1024  # the system may grant less
 SO_RCVBUFFORCE = 33  # Linux's asm-generic/socket.h; Python has no name for it
 MAX_AT_ONCE = 256  # datagrams, then the loop's other work has its turn
@@ -48,17 +47,20 @@ FLOAT_BYTES = 4
 EXPONENT = 0x7F  # all ones in the first byte, and it may be infinite or no number
 PORT_CALLS = (f"{ROOT}subscribe", f"{ROOT}unsubscribe", f"{ROOT}ping")
 
-Place: TypeAlias = tuple[str, int]
-
 
 class Reception:
-    """Packets of any transport -> messages -> the desk; bad ones are logged, a few lines a second,
-    and answered where an address can be read."""
+    """Packets of any transport -> messages -> the desk, as many of each source as limits.py says,
+    each with the rights that the gate finds in it.
 
-    def __init__(self, desk: Desk) -> None:
+    Bad ones are logged, a few lines a second; this machine alone is told why, where an address can
+    be read.
+    """
+
+    def __init__(self, desk: Desk, gate: Gate, hush: Hush) -> None:
         self._desk = desk
-        self._log_second = 0
-        self._log_lines = 0
+        self._gate = gate
+        self._hush = hush
+        self._sources: Sources[Peer] = Sources(self._handle)
 
     def receive(self, packet: bytes, sender: Peer) -> None:
         """Take one packet. A bad one raises nothing."""
@@ -68,32 +70,77 @@ class Reception:
             self.complain(sender, str(error))
             return
         for message in messages:
-            try:
-                address, arguments = decode(message)
-            except PacketError as error:
-                self.complain(sender, str(error))
-                if error.address:
-                    self._desk.refuse(sender, error.address, f"{error.address}: {error}.")
-                continue
-            self._desk.take(address, arguments, sender, _listener(address, arguments, sender))
+            self._sources.take(source_of(sender.place, sender.rights), message, sender)
+
+    def has_turn(self, sender: Peer) -> bool:
+        """Whether the sender may do one thing now that is no OSC message."""
+        return self._sources.has_turn(source_of(sender.place, sender.rights))
+
+    def close(self) -> None:
+        """Drop what waits."""
+        self._sources.close()
+
+    def _handle(self, message: bytes, sender: Peer) -> None:
+        try:
+            address, arguments = decode(message)
+            opened = self._gate.open(sender.place, message, address, arguments)
+        except PacketError as error:
+            self.complain(sender, str(error))
+            if error.address and sender.rights is Rights.LOCAL:
+                self._desk.refuse(sender, error.address, f"{error.address}: {error}.")
+            return
+        except Refused as refusal:
+            self._tell_refusal(sender, address, str(refusal))
+            return
+        if opened.is_paired:
+            sender = Paired(_freed(sender), opened.prefix)
+        address, arguments = opened.address, opened.arguments
+        if opened.is_repeat:
+            self._desk.repeat(address, arguments, sender)
+            return
+        self._desk.take(address, arguments, sender, _listener(address, arguments, sender))
 
     def complain(self, sender: Peer, text: str) -> None:
         """Log what is wrong with a packet."""
-        second = int(time.monotonic())
-        if second != self._log_second:
-            self._log_second, self._log_lines = second, 0
-        self._log_lines += 1
-        if self._log_lines <= LOG_LINES_PER_S:
+        if self._hush.has_room():
             log.warning("OSC from %s dropped: %s", sender, text, extra=code("OSC-DROPPED"))
+
+    def _tell_refusal(self, sender: Peer, address: str, text: str) -> None:
+        if self._hush.has_room():
+            log.warning("OSC from %s refused: %s", sender, text, extra=code("PAIR-REFUSED"))
+        self._desk.refuse(sender, address, f"{text}.")
+
+
+def _freed(sender: Peer) -> Peer:
+    """The same place, known to be its own."""
+    return replace(sender, allowance=None) if isinstance(sender, UdpPeer) else sender
 
 
 def _listener(address: str, arguments: Sequence[Value | int], sender: Peer) -> Peer:
     """Over UDP a subscription may name another port of the sender's host."""
+    if isinstance(sender, Paired):
+        return replace(sender, peer=_listener(address, arguments, sender.peer))
     if isinstance(sender, UdpPeer) and address in PORT_CALLS and arguments:
         port = arguments[0]
         if isinstance(port, int) and not isinstance(port, bool):
-            return UdpPeer((sender.place[0], port), sender.udp)
+            return replace(sender, place=(sender.place[0], port))
     return sender
+
+
+@dataclass
+class Allowance:
+    """What a place that may be forged is sent at most: as many bytes as came, so that nobody can
+    have us shout at a third one. hello: what goes where an answer does not fit."""
+
+    bytes_left: int
+    hello: bytes
+
+    def cut(self, packet: bytes) -> bytes:
+        """What may be sent of the packet: all, the hello, or nothing."""
+        if len(packet) > self.bytes_left:
+            packet = self.hello if len(self.hello) <= self.bytes_left else b""
+        self.bytes_left -= len(packet)
+        return packet
 
 
 @dataclass(frozen=True)
@@ -102,11 +149,20 @@ class UdpPeer:
 
     place: Place
     udp: socket.socket = field(compare=False, repr=False)
+    rights: Rights = field(default=Rights.LOCAL, compare=False)
+    allowance: Allowance | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_known(self) -> bool:
+        return self.allowance is None
 
     def send(self, address: str, arguments: Answer) -> None:
+        packet = encode(address, arguments)
+        if self.allowance is not None and not (packet := self.allowance.cut(packet)):
+            return
         # UDP promises nothing: a full buffer or a receiver that is gone loses the message.
         with suppress(OSError):
-            self.udp.sendto(encode(address, arguments), self.place)
+            self.udp.sendto(packet, self.place)
 
     def __str__(self) -> str:
         return f"{self.place[0]}:{self.place[1]}"
@@ -119,8 +175,9 @@ class OscEndpoint:
     newest one, which is the one that counts.
     """
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, gate: Gate) -> None:
         self._reception = reception
+        self._gate = gate
         self._socket: socket.socket | None = None
         self._is_value: dict[bytes, bool] = {}
 
@@ -133,12 +190,9 @@ class OscEndpoint:
 
     async def open(self, host: str, port: int) -> None:
         """Listen at host:port. Raises ListenError."""
-        udp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            udp.setblocking(False)
-            udp.bind((host, port))
+            udp = _bound(host, port)
         except OSError as error:
-            udp.close()
             raise ListenError(
                 f"{host}:{port}: cannot listen for OSC ({error.strerror or error}); stop the "
                 f"other ampd, or choose another port by [osc] port or --osc-port."
@@ -174,7 +228,15 @@ class OscEndpoint:
 
     def _take(self, data: bytes, place: Place) -> None:
         assert self._socket is not None
-        self._reception.receive(data, UdpPeer((place[0], place[1]), self._socket))
+        place = (place[0], place[1])
+        rights = self._gate.rights_of(place[0])
+        if rights is None:
+            return  # not even told that there is somebody
+        peer = UdpPeer(place, self._socket, rights)
+        if rights is Rights.GUEST and not self._gate.is_confirmed(place):
+            hello = encode(f"{ROOT}hello", [self._gate.number_for(place)])
+            peer = replace(peer, allowance=Allowance(len(data), hello))
+        self._reception.receive(data, peer)
 
     def _replaces(self, data: bytes, before: bytes) -> bool:
         """Whether both are one number for the same address, which the later one decides."""
@@ -188,6 +250,19 @@ class OscEndpoint:
             known = self._is_value[head] = _is_value(data)
         # What is no number would be refused, and then the one before it counts.
         return known and data[-FLOAT_BYTES] & EXPONENT != EXPONENT
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    udp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.setblocking(False)
+        if udp.family == socket.AF_INET6:  # IPv4 has an endpoint of its own
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        udp.bind((host, port))
+    except OSError:
+        udp.close()
+        raise
+    return udp
 
 
 def _is_value(data: bytes) -> bool:

@@ -230,6 +230,8 @@ FIXED: tuple[Param, ...] = (
         "iii",
         "channel 1 to 16, number, value of the controller that moves within a minute",
     ),
+    _call("hello", "[h number]", "h", "a number; a guest that sends it back is known by its place"),
+    _call("pair", "[s new]", "s", "the pairing token, to this machine alone; new: another one"),
     _event(
         "event/swap",
         "ssfs",

@@ -2,8 +2,10 @@
 
 The WebSocket takes LISTEN and IGNORE as text, and OSC packets as binary frames, which are treated
 as those of UDP and TCP are; changes come back as binary OSC.  PATH_CHANGED says that another rig
-with other addresses plays.  A browser may open it only from a page of this very server, so that no
-page of somewhere else turns the knobs of a box in the same room.
+with other addresses plays, RIGHTS that this one is a guest.  Nothing is served under a name that a
+stranger can point here, and a browser may open the socket only from a page of this very server, so
+that no page of somewhere else turns the knobs of a box in the same room.  A browser that showed the
+pairing token keeps a cookie in its place.
 
 Source: OSCQuery proposal, github.com/Vidvox/OSCQueryProposal.
 """
@@ -12,16 +14,20 @@ import asyncio
 import ipaddress
 import json
 import logging
-from collections.abc import Mapping
+import socket as sockets
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
+from aiohttp.http import HttpProcessingError
 
 from ampd import __version__
 from ampd.codes import code
+from ampd.control.gate import HOW_TO_PAIR, Gate, Place, Rights
 from ampd.control.hub import Hub
+from ampd.control.limits import Bucket, Hush
 from ampd.control.osc import Reception
 from ampd.control.packet import MAX_DATAGRAM, encode
 from ampd.control.params import ROOT, Answer, Param, norm_of, read, rows
@@ -35,6 +41,12 @@ MAX_BODY = 64 * 1024
 UPLOAD_TYPE = "application/octet-stream"
 MAX_UNSENT = 2000  # messages to one WebSocket that does not read
 PING_PERIOD_S = 10.0
+KEEPALIVE_S = 15.0  # of a connection without a request
+UPLOAD_LIMIT_S = 120.0
+REQUESTS_PER_S, REQUEST_BURST = 50, 100  # of one machine of the network
+MAX_HOSTS = 256
+COOKIE_AGE_S = 400 * 24 * 3600  # as long as browsers keep one
+HTTP_LIMIT = 429
 ACCESS = {"r": 1, "w": 2, "rw": 3, "event": 1, "call": 2}
 ATTRIBUTES = (
     "FULL_PATH",
@@ -135,9 +147,15 @@ def find_node(root: Node, path: str) -> Node | None:
 class WsPeer:
     """A WebSocket that messages go to; one that does not read is closed."""
 
-    def __init__(self, socket: web.WebSocketResponse, name: str) -> None:
+    is_known = True
+
+    def __init__(
+        self, socket: web.WebSocketResponse, place: Place, rights: Rights, hush: Hush
+    ) -> None:
+        self.place = place
+        self.rights = rights
         self._socket = socket
-        self._name = name
+        self._hush = hush
         self._unsent: asyncio.Queue[bytes | str] = asyncio.Queue(MAX_UNSENT)
         self._writer = asyncio.create_task(self._write(), name="websocket")
 
@@ -158,7 +176,8 @@ class WsPeer:
         try:
             self._unsent.put_nowait(what)
         except asyncio.QueueFull:
-            log.warning("%s does not read; it is let go.", self, extra=code("CLIENT-SLOW"))
+            if self._hush.has_room():
+                log.warning("%s does not read; it is let go.", self, extra=code("CLIENT-SLOW"))
             self._writer.cancel()
 
     async def _write(self) -> None:
@@ -176,14 +195,42 @@ class WsPeer:
                 asyncio.get_running_loop().create_task(self._socket.close())
 
     def __str__(self) -> str:
-        return self._name
+        return f"ws {self.place[0]}"
+
+
+class Journal(logging.Filter):
+    """What aiohttp would log of a bad request with a traceback, as one line; a fault of ours as
+    one of ours."""
+
+    def __init__(self, hush: Hush) -> None:
+        super().__init__()
+        self._hush = hush
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            if self._hush.has_room():
+                sender = record.args[0] if isinstance(record.args, tuple) and record.args else "?"
+                what = type(error).__name__
+                log.warning("HTTP from %s dropped: %s", sender, what, extra=code("HTTP-DROPPED"))
+        elif record.levelno >= logging.WARNING and self._hush.has_room():
+            log.error(record.getMessage(), exc_info=record.exc_info, extra=code("INTERNAL"))
+        return False
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class QueryServer:
     """HTTP and WebSocket. setup() makes it ready; `protocol` serves a connection then."""
 
-    def __init__(self, session: Session, hub: Hub, reception: Reception) -> None:
+    def __init__(
+        self, session: Session, hub: Hub, reception: Reception, gate: Gate, hush: Hush
+    ) -> None:
         self.port = 0
+        self._gate = gate
+        self._hush = hush
+        self._buckets: dict[str, Bucket] = {}
         self._session = session
         self._hub = hub
         self._reception = reception
@@ -194,14 +241,22 @@ class QueryServer:
 
     async def setup(self) -> None:
         """Make ready to serve."""
-        app = web.Application(client_max_size=MAX_UPLOAD)
+        app = web.Application(client_max_size=MAX_UPLOAD, middlewares=[self._admit])
         app.router.add_get("/page/{name}", self._serve_page)
+        app.router.add_post("/pair", self._pair)
         app.router.add_post("/save", self._save)
         app.router.add_post("/upload/{name}", self._upload)
         app.router.add_get("/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=1.0,
+            keepalive_timeout=KEEPALIVE_S,
+            logger=_logger(self._hush),
+        )
         await self._runner.setup()
         self._hub.on_tree_change(self._tree_changed)
+        self._gate.on_renewal(self._end_paired)
 
     async def close(self) -> None:
         """End every WebSocket and request."""
@@ -215,6 +270,57 @@ class QueryServer:
         assert self._runner is not None
         assert self._runner.server is not None
         return self._runner.server()
+
+    # --- who asks -------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """What holds for every request."""
+        if not _is_own_name(_host(request)):
+            return _json({"error": "ask by an address, localhost or a .local name"}, 403)
+        if self._rights(request) is not Rights.LOCAL and not self._bucket(request).take():
+            return _json({"error": f"at most {REQUESTS_PER_S} requests a second"}, HTTP_LIMIT)
+        return await handler(request)
+
+    def _rights(self, request: web.Request) -> Rights:
+        rights = self._gate.rights_of(request.remote or "") or Rights.GUEST
+        is_paired = self._gate.is_cookie(request.cookies.get(self._cookie_name, ""))
+        return max(rights, Rights.PAIRED) if is_paired else rights
+
+    @property
+    def _cookie_name(self) -> str:
+        return f"ampd-{self.port}"  # browsers tell hosts apart, not ports
+
+    def _bucket(self, request: web.Request) -> Bucket:
+        host = request.remote or ""
+        if host not in self._buckets and len(self._buckets) >= MAX_HOSTS:
+            self._buckets.pop(next(iter(self._buckets)))
+        return self._buckets.setdefault(host, Bucket(REQUESTS_PER_S, REQUEST_BURST))
+
+    async def _pair(self, request: web.Request) -> web.Response:
+        """POST {"token": TOKEN}: a cookie for the browser that knows it. From the page alone."""
+        if not _same_origin(request):
+            return _json({"error": "only ampd's own page may pair"}, 403)
+        try:
+            token = str((await _small_document(request))["token"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return _json({"error": 'expected {"token": TOKEN}'}, 400)
+        cookie = self._gate.cookie_for(token)
+        if not cookie:
+            if self._hush.has_room():
+                log.warning("%s: a wrong token.", request.remote, extra=code("PAIR-REFUSED"))
+            return _json({"error": "this is not the box's token; `ampd page` shows it"}, 403)
+        response = _json({"paired": True})
+        response.set_cookie(
+            self._cookie_name, cookie, max_age=COOKIE_AGE_S, httponly=True, samesite="Strict"
+        )
+        return response
+
+    def _end_paired(self) -> None:
+        """Whoever was paired comes back as a guest."""
+        for peer in self._sockets:
+            if peer.rights is Rights.PAIRED:
+                peer.end()
 
     # --- HTTP -----------------------------------------------------------------------------------
 
@@ -267,11 +373,10 @@ class QueryServer:
         """POST {"name": NAME}: keep what plays as a new rig. From the page alone."""
         if not _same_origin(request) or request.content_type != "application/json":
             return _json({"error": "only ampd's own page may save, as JSON"}, 403)
-        if (request.content_length or 0) > MAX_BODY:
-            return _json({"error": f"expected at most {MAX_BODY} bytes"}, 413)
+        if self._rights(request) < Rights.PAIRED:
+            return _json({"error": f"save: {HOW_TO_PAIR}"}, 403)
         try:
-            document = await request.json()
-            name = document["name"]
+            name = (await _small_document(request))["name"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return _json({"error": 'expected {"name": NAME}'}, 400)
         try:
@@ -280,17 +385,20 @@ class QueryServer:
             return _json({"error": str(error)}, 409)
 
     async def _upload(self, request: web.Request) -> web.Response:
-        """POST the bytes of a model or cab. From the page alone, and from this machine alone."""
+        """POST the bytes of a model or cab. From the page alone, here or paired."""
         if not _same_origin(request) or request.content_type != UPLOAD_TYPE:
             return _json({"error": "only ampd's own page may upload"}, 403)
-        if not _is_local(request):
-            return _json({"error": "files are taken from the machine itself alone"}, 403)
+        if self._rights(request) < Rights.PAIRED:
+            return _json({"error": f"upload: {HOW_TO_PAIR}"}, 403)
         if self._uploading.locked():
             return _json({"error": "another file is on its way; send it again"}, 409)
         async with self._uploading:
-            data = await request.read()
             try:
+                async with asyncio.timeout(UPLOAD_LIMIT_S):
+                    data = await request.read()
                 name = await self._session.store(request.match_info["name"], data)
+            except TimeoutError:
+                return _json({"error": f"it took over {UPLOAD_LIMIT_S:g} s to come"}, 408)
             except AmpdError as error:
                 return _json({"error": str(error)}, 409)
             return _json({"name": name})
@@ -304,17 +412,20 @@ class QueryServer:
             heartbeat=PING_PERIOD_S, max_msg_size=MAX_DATAGRAM, compress=False
         )
         await socket.prepare(request)
-        peer = WsPeer(socket, f"ws {request.remote}")
+        peername = request.get_extra_info("peername") or ("", 0)
+        peer = WsPeer(socket, (peername[0], peername[1]), self._rights(request), self._hush)
         self._sockets.add(peer)
+        if peer.rights is Rights.GUEST:
+            peer.tell("RIGHTS", "guest")
         try:
             async for message in socket:
                 if message.type == WSMsgType.BINARY:
                     self._reception.receive(message.data, peer)
-                elif message.type == WSMsgType.TEXT:
+                elif message.type == WSMsgType.TEXT and self._reception.has_turn(peer):
                     self._take_text(message.data, peer)
         finally:
             self._sockets.discard(peer)
-            self._hub.forget(peer)
+            self._hub.hang_up(peer)
             peer.end()
         return socket
 
@@ -337,6 +448,13 @@ class QueryServer:
             peer.tell("PATH_CHANGED", ROOT.rstrip("/"))
 
 
+def _logger(hush: Hush) -> logging.Logger:
+    """What the HTTP server logs to."""
+    found = logging.getLogger(f"{__name__}.http")
+    found.filters = [Journal(hush)]
+    return found
+
+
 def _page_files() -> Mapping[str, bytes]:
     """The files of the page, by name, in memory: they are small and few."""
     folder = resources.files("ampd.control").joinpath("page")
@@ -351,25 +469,36 @@ def _json(document: object, status: int = 200) -> web.Response:
     return web.json_response(document, status=status, headers={"Cache-Control": "no-cache"})
 
 
-def _is_local(request: web.Request) -> bool:
+async def _small_document(request: web.Request) -> Any:
+    """A request's JSON. Raises ValueError, RecursionError."""
+    data = bytearray()
+    async for part in request.content.iter_chunked(4096):
+        data += part
+        if len(data) > MAX_BODY:
+            raise ValueError
+    return json.loads(data)
+
+
+def _host(request: web.Request) -> str:
+    """The name by which the server was asked, without its port."""
     try:
-        return ipaddress.ip_address(request.remote or "").is_loopback
+        return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
     except ValueError:
-        return False
+        return "."
 
 
 def _same_origin(request: web.Request) -> bool:
-    """Whether it comes from no browser, or from a page of this server, reached by a name that no
-    stranger can point here."""
+    """Whether it comes from no browser, or from a page of this server."""
     origin = request.headers.get("Origin")
     if origin is None:
         return True
-    host = request.headers.get("Host", "")
-    return urlsplit(origin).netloc == host and _is_own_name(urlsplit(f"//{host}").hostname or "")
+    return origin.partition("://")[2] == request.headers.get("Host", "")
 
 
 def _is_own_name(name: str) -> bool:
-    if name == "localhost" or name.endswith(".local") or "." not in name:
+    if name in ("localhost", sockets.gethostname().lower()) or name.endswith(".local"):
+        return True
+    if "." not in name:
         return True
     try:
         ipaddress.ip_address(name)

@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,20 @@ import pytest
 from numpy.typing import NDArray
 
 from ampd.command import EngineCommand
+from ampd.control.gate import Gate
 from ampd.control.osc import decode, encode
 from ampd.control.server import ControlServer
 from ampd.errors import AmpdError
 from ampd.finder import Finder
 from ampd.library import Library
+from ampd.pairing import Pairing
 from ampd.session import Session
 from ampd.state import Event, Swapped
 from ampd.stock import Settings
 
 RATE_HZ = 48000
 LIMIT_S = 5.0
+NETWORK = "127.0.0.0/29"
 KERNEL = 3
 SETTLED = 4096  # frames: a fade and a ramp are over
 
@@ -219,16 +222,16 @@ class Served:
     session: Session
     loop: asyncio.AbstractEventLoop
 
-    def client(self) -> "Client":
-        return Client(self.port)
+    def client(self, host: str = "127.0.0.1") -> "Client":
+        return Client(self.port, host)
 
 
 class Client:
-    """One UDP socket that talks to the endpoint and is not part of it."""
+    """One UDP socket that talks to the endpoint and is not part of it; host: from where."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind((host, 0))
         self.socket.settimeout(LIMIT_S)
         self._to = ("127.0.0.1", port)
 
@@ -269,6 +272,27 @@ class Client:
 @pytest.fixture
 def served(library: Library) -> Iterator[Served]:
     """A session that plays clean, reachable by OSC."""
+    with serving(library) as served:
+        yield served
+
+
+@pytest.fixture
+def pairing(library: Library) -> Pairing:
+    return Pairing(library.rigs_path.parent / "state" / "ampd.token")
+
+
+@pytest.fixture
+def lan(library: Library, pairing: Pairing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A session that plays clean on a network: 127.0.0.1 is this machine, 127.0.0.2 to 127.0.0.7
+    are others of the network, and nobody else may come in."""
+    monkeypatch.setattr(Gate, "is_local", staticmethod(lambda a: str(a) == "127.0.0.1"))
+    with serving(library, Gate([NETWORK], pairing)) as served:
+        yield served
+
+
+@contextmanager
+def serving(library: Library, gate: Gate | None = None) -> Iterator[Served]:
+    """A session that plays clean, reachable by those that the gate lets in."""
     ready = threading.Event()
     box: list[Served] = []
     ends: list[Callable[[], object]] = []
@@ -279,7 +303,7 @@ def served(library: Library) -> Iterator[Served]:
         ends.append(lambda: loop.call_soon_threadsafe(done.set))
         finder = Finder(library, library.rigs_path.parent / "cache")
         async with opened(library, finder=finder) as (session, ear):
-            endpoint = ControlServer(session)
+            endpoint = ControlServer(session, gate)
             await endpoint.open("127.0.0.1", 0)
             await session.play_dry()
             await ear.swap("dry")

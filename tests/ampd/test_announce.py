@@ -11,6 +11,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from ampd.cli import main
 from ampd.control.announce import Announcer, host_name, lan_addresses, page_address
 from ampd.page_verb import qr_code
+from ampd.pairing import Pairing
 from tests.ampd.conftest import LIMIT_S, Served
 
 LOOPBACK = "127.0.0.1"
@@ -84,8 +85,9 @@ def test_page_verb_says_who_can_open_it(
     assert "lan = true" in out
 
 
-def test_page_verb_shows_a_code_for_phones(
-    served: Served,
+def test_page_verb_shows_a_code_that_pairs_phones(
+    lan: Served,
+    pairing: Pairing,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -93,11 +95,37 @@ def test_page_verb_shows_a_code_for_phones(
     monkeypatch.setattr("ampd.control.announce.lan_addresses", lambda: ["192.168.1.5"])
     config = tmp_path / "ampd.toml"
     config.write_text("[control]\nlan = true\n")
-    assert main(["page", "--config", str(config), "--port", str(served.port)]) == 0
+    assert main(["page", "--config", str(config), "--port", str(lan.port)]) == 0
     out = capsys.readouterr().out
-    assert f"http://192.168.1.5:{served.port}/" in out
-    assert f"http://{host_name()}:{served.port}/" in out
-    assert qr_code(f"http://192.168.1.5:{served.port}/") in out
+    best = f"http://192.168.1.5:{lan.port}/#pair={pairing.token}\n"
+    assert best in out
+    assert f"http://{host_name()}:{lan.port}/#pair={pairing.token}\n" in out
+    assert qr_code(best.strip()) in out
+
+
+def test_pair_verb_shows_the_token_and_makes_another(
+    lan: Served, pairing: Pairing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "ampd.toml"
+    config.write_text("")
+    argv = ["pair", "--config", str(config), "--port", str(lan.port)]
+    old = pairing.token
+    assert main(argv) == 0
+    assert capsys.readouterr().out == f"{old}\n"
+    assert main([*argv, "--new"]) == 0
+    new = capsys.readouterr().out.strip()
+    assert new != old
+    assert Pairing(pairing.path).token == new
+
+
+def test_daemon_without_a_network_has_no_token_to_show(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "ampd.toml"
+    config.write_text("[control]\nlan = true\n")  # written after the daemon was started
+    for verb in ("pair", "page"):
+        assert main([verb, "--config", str(config), "--port", str(served.port)]) == 1
+        assert "start it again" in capsys.readouterr().err
 
 
 def test_page_verb_without_a_daemon_says_so(tmp_path: Path) -> None:

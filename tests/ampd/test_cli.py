@@ -18,7 +18,7 @@ from tests.ampd.conftest import RATE_HZ, Served
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
     *("run", "status", "rigs", "load", "set", "ports", "render", "check", "bench"),
-    *("rig", "snapshot", "sets", "tune", "panic", "learn", "page", "layouts"),
+    *("rig", "snapshot", "sets", "tune", "panic", "learn", "page", "pair", "layouts"),
     *("watch", "models", "irs", "doctor", "explain", "install-service", "uninstall-service"),
 )
 

@@ -1,3 +1,4 @@
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,25 @@ def test_shipped_file_names_all_keys() -> None:
         assert f"\n[{section}]\n" in text
         for key in keys:
             assert f"\n{key} = " in text
+
+
+def test_networks_are_the_private_ones_or_what_the_file_says() -> None:
+    shipped = load_config(ROOT / "ampd.toml").control.networks
+    assert shipped == Config().control.networks
+    for text in shipped:
+        assert ipaddress.ip_network(text).is_private
+    text = '[control]\nnetworks = ["192.168.7.0/24", "fd00:1::/64", "10.1.2.3"]\n'
+    found = parse_config(text, PLACE).control.networks
+    assert found == ("192.168.7.0/24", "fd00:1::/64", "10.1.2.3/32")
+    assert parse_config("[control]\nnetworks = []\n", PLACE).control.networks == ()
+
+
+@pytest.mark.parametrize(
+    "value", ['"10.0.0.0/8"', "[1]", '["10.0.0.1/8"]', '["home"]', "true", "[[]]"]
+)
+def test_what_is_no_network_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="a list of at most 32 networks"):
+        parse_config(f"[control]\nnetworks = {value}\n", PLACE)
 
 
 def test_folders_are_relative_to_the_file() -> None:

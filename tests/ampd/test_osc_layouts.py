@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from ampd.cli import main
 from ampd.control.params import BY_PATH, find, rows
+from ampd.pairing import Pairing
 from tests.ampd.conftest import Client, Served
 
 BOARD = "chain:\n  - gate: {}\n  - amp: {model: tiny}\n  - eq: {}\n  - delay: {}\n"
@@ -113,6 +115,27 @@ def test_surfaces_subscribe_by_themselves(served: Served, surfaces: Path) -> Non
         for pattern in patterns:
             client.send("/ampd/subscribe", pattern)
             client.until("/ampd/subscribe")
+
+
+def test_paired_surfaces_turn_knobs_from_the_network(
+    lan: Served, pairing: Pairing, tmp_path: Path
+) -> None:
+    config = tmp_path / "ampd.toml"
+    config.write_text(NO_CONFIG)
+    argv = ["layouts", str(tmp_path), "--paired", "--config", str(config), "--port", str(lan.port)]
+    assert main(argv) == 0
+    root = f"/ampd/{pairing.token}/"
+    addresses = [widget["address"] for widget in stage_widgets(tmp_path)]
+    addresses += [address_of(node) for node in touch_nodes(tmp_path)]
+    assert len(addresses) > 30
+    assert all(address.startswith(root) for address in addresses)
+    assert f"send('{root}subscribe'" in (tmp_path / "ampd.json").read_text()
+    assert f"'{root}subscribe'" in zlib.decompress((tmp_path / "ampd.tosc").read_bytes()).decode()
+    with lan.client("127.0.0.2") as client:
+        for address in (f"{root}mix/norm", f"{root}gain/gain_db/norm"):
+            assert address in addresses
+            assert client.ask(address, 0.5) == [address, [0.5]]
+    assert stat.S_IMODE((tmp_path / "ampd.tosc").stat().st_mode) == 0o600
 
 
 def test_widgets_do_not_lie_on_each_other(surfaces: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ampd.cli import main
-from ampd.config import Config, ControlConfig, PathsConfig
+from ampd.config import PRIVATE_NETWORKS, Config, ControlConfig, PathsConfig
 from ampd.errors import ServiceError
 from ampd.service_verb import install, installation, uninstall
 from ampd.units import Files, Installation, for_system, for_user
@@ -123,6 +123,7 @@ def test_installation_is_this_one(tmp_path: Path) -> None:
     here = installation(Config(paths=paths, control=ControlConfig(lan=True), source=source), "anna")
     assert here.account == "anna"
     assert here.lan
+    assert here.networks == PRIVATE_NETWORKS
     assert here.config == source
     assert here.command[0] in (sys.executable, str(Path(sys.executable).with_name("ampd")))
     assert set(here.reads) >= {Path(sys.prefix), Path(sys.base_prefix), ROOT, tmp_path}
