@@ -449,9 +449,9 @@ class QueryServer:
 
 
 def _logger(hush: Hush) -> logging.Logger:
-    """What the HTTP server logs to."""
-    found = logging.getLogger(f"{__name__}.http")
-    found.filters = [Journal(hush)]
+    """What the HTTP server logs to; it ends with the server, as one that has a name would not."""
+    found = logging.Logger("http")
+    found.addFilter(Journal(hush))
     return found
 
 

@@ -9,6 +9,7 @@ import { Stage } from "./stage.js";
 
 const SAID_MS = 6000;
 const VIEWS = ["stage", "edit", "health"];
+const PAIR = "#pair="; // and the token, which no request carries where it stands
 const at = (id) => document.getElementById(id);
 
 const rack = new Rack();
@@ -38,6 +39,36 @@ addEventListener("keydown", (event) => {
 rack.addEventListener("connection", () => {
   at("lost").hidden = rack.connected;
   document.body.classList.toggle("lost", !rack.connected);
+  if (rack.connected) showRights(rack.isGuest);
+});
+
+/** A guest sees what it may do, and how to pair. */
+function showRights(isGuest) {
+  document.body.classList.toggle("guest", isGuest);
+  at("guest").hidden = !isGuest;
+  at("where").disabled = isGuest;
+  stage.limit(isGuest);
+  const edit = document.querySelector("nav [data-view=edit]");
+  edit.hidden = isGuest;
+  if (isGuest && edit.getAttribute("aria-pressed") === "true") show("stage");
+}
+
+/** The code on the box leads here with the token. Whether it was good. */
+async function pair() {
+  if (!location.hash.startsWith(PAIR)) return false;
+  const token = location.hash.slice(PAIR.length);
+  history.replaceState(null, "", "/"); // no bookmark of it
+  try {
+    const trouble = await rack.pair(token);
+    say(trouble || "this browser is paired", !trouble);
+    return !trouble;
+  } catch {
+    say("the box does not answer; open the code again", false);
+    return false;
+  }
+}
+addEventListener("hashchange", async () => {
+  if (await pair()) location.reload();
 });
 rack.addEventListener("value", () => {
   write(at("set"), rack.values.get("set") || "all rigs");
@@ -55,6 +86,7 @@ function say(text, good) {
 }
 rack.addEventListener("refused", (event) => say(event.detail.text, false));
 
+await pair();
 const wanted = location.hash.slice(1);
 show(VIEWS.includes(wanted) ? wanted : "stage");
 setTimeout(() => (at("lost").hidden = rack.connected), 1500);

@@ -21,6 +21,7 @@ export class Rack extends EventTarget {
   files = new Set(); // paths of what blocks read
   blocks = []; // [name, [path...]] in the order of the signal
   connected = false;
+  isGuest = false; // and may do what a guest may, until this browser is paired
 
   #socket = null;
   #heard = 0;
@@ -34,6 +35,7 @@ export class Rack extends EventTarget {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
+    this.isGuest = false;
     socket.onopen = () => this.#begin(socket);
     socket.onmessage = (event) => this.#take(event.data);
     socket.onclose = () => this.#lose(socket);
@@ -59,6 +61,16 @@ export class Rack extends EventTarget {
     if (this.#socket?.readyState === WebSocket.OPEN) {
       this.#socket.send(encode(ROOT + path, values));
     }
+  }
+
+  /** Show the token of the box, for which the browser gets a cookie; what is wrong with it, or "". */
+  async pair(token) {
+    const answer = await fetch("/pair", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ token }),
+    });
+    return (await answer.json()).error ?? "";
   }
 
   /** Send, and wait for what comes back at the same path; nothing after a while. One at a time. */
@@ -105,7 +117,9 @@ export class Rack extends EventTarget {
   #take(data) {
     this.#heard = performance.now();
     if (typeof data === "string") {
-      if (JSON.parse(data).COMMAND === "PATH_CHANGED") this.#readTree();
+      const { COMMAND } = JSON.parse(data);
+      if (COMMAND === "PATH_CHANGED") this.#readTree();
+      if (COMMAND === "RIGHTS") this.isGuest = true;
       return;
     }
     const { address, values } = decode(data);

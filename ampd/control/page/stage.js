@@ -15,6 +15,7 @@ export class Stage {
   #snapshots = el("div", { className: "snapshots", role: "group", "aria-label": "Snapshots" });
   #switches = new Map();
   #bpm = el("small");
+  #tap;
   #tuner;
 
   constructor(root, rack) {
@@ -30,6 +31,7 @@ export class Stage {
       this.#step("rig/next", "next rig", "m9 5 7 7-7 7"),
     );
     const tap = button("pad tap", "Tap", () => {});
+    this.#tap = tap;
     tap.append(this.#bpm);
     tap.addEventListener("pointerdown", () => rack.press("tap"));
     tap.addEventListener("keydown", (event) => {
@@ -53,6 +55,12 @@ export class Stage {
     rack.addEventListener("tuner/pitch", (event) => this.#tuner.hear(...event.detail));
     rack.addEventListener("event/fault", (event) => write(this.#next, event.detail[1]));
     new ResizeObserver(() => fit(this.#name, 28, 132)).observe(title);
+  }
+
+  /** Let a guest touch what it may. */
+  limit(isGuest) {
+    this.#tap.disabled = isGuest;
+    this.#switches.get("bypass").disabled = isGuest;
   }
 
   chooseRig() {
