@@ -19,12 +19,12 @@ import logging
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ampd.command import SelectRig
 from ampd.config import Config
-from ampd.control.announce import ALL_ADDRESSES, Announcer
 from ampd.control.gate import Gate
-from ampd.control.server import ControlServer
+from ampd.control.server import ALL_ADDRESSES, ControlServer
 from ampd.encore import Encore
 from ampd.finder import Finder
 from ampd.generations import Generations
@@ -42,6 +42,9 @@ from ampd.state import WiringState
 from ampd.stock import Settings
 from ampd.supervisor import Supervisor
 from ampd.watcher import watch
+
+if TYPE_CHECKING:
+    from ampd.control.announce import Announcer
 
 log = logging.getLogger(__name__)
 
@@ -68,22 +71,20 @@ async def run(config: Config, start: Start, headstart: Headstart | None = None) 
         loop.add_signal_handler(number, stopping.set)
     session, finder = _session(config)
     control = ControlServer(session, _gate(config))
-    announcer = Announcer()
     files = Generations(config.paths.state, config.jack.client_name)
     keeper = Keeper(session, files, Encore(session, config, files).note)
     give_up = stopping.set if is_supervised() else None
     supervisor = Supervisor(session, config.jack, headstart, give_up)
     clean = True
+    announcer: Announcer | None = None
     plays = headstart is not None and headstart.plays
     try:
         await session.start(headstart=headstart if plays else None)
         if headstart is not None and plays:
             session.report_wiring(WiringState(*headstart.wiring))
             supervisor.start()
-        host = ALL_ADDRESSES if config.control.lan else config.osc.host
-        await control.open(host, config.osc.port)
-        if config.control.lan:
-            await announcer.open(control.port)
+        await control.open(_listens(config), config.osc.port)
+        announcer = await _announced(config, control)
         keeper.start(await _first_sound(session, config, start, files))
         if not plays:
             supervisor.start()
@@ -100,12 +101,28 @@ async def run(config: Config, start: Start, headstart: Headstart | None = None) 
         await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         clean = await supervisor.stop()
-        await announcer.close()
+        if announcer is not None:
+            await announcer.close()
         await control.close()
         await finder.stop()
         await keeper.stop()
         await session.stop()
     return clean
+
+
+def _listens(config: Config) -> str:
+    return ALL_ADDRESSES if config.control.lan else config.osc.host
+
+
+async def _announced(config: Config, control: ControlServer) -> "Announcer | None":
+    """The network is told, where it may command."""
+    if not config.control.lan:
+        return None
+    from ampd.control.announce import Announcer  # noqa: PLC0415 (memory that few need)
+
+    announcer = Announcer()
+    await announcer.open(control.port)
+    return announcer
 
 
 def _session(config: Config) -> tuple[Session, Finder]:
@@ -136,8 +153,7 @@ async def _serve(
     session: Session, control: ControlServer, config: Config, stopping: asyncio.Event
 ) -> None:
     rig = session.state.wanted_rig
-    host = ALL_ADDRESSES if config.control.lan else config.osc.host
-    log.info("ampd listens at %s:%d and plays rig %s", host, control.port, rig)
+    log.info("ampd listens at %s:%d and plays rig %s", _listens(config), control.port, rig)
     await stopping.wait()
     log.info("stopping")
     notify("STOPPING=1")

@@ -7,7 +7,7 @@ names of the map become bindings, and the engine's own sentences become RigError
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ampd._engine import (
     GLOBALS,
@@ -35,8 +35,12 @@ from ampd.errors import AudioFileError, RigError
 from ampd.headstart import Rows, to_spec
 from ampd.midi import Binding
 from ampd.state import Knob
+from ampd.wav import Samples, read_wav
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ampd import cabinet
     from ampd.headstart import Headstart
 
@@ -64,6 +68,9 @@ __all__ = [  # the compiled names are handed on to those that may not import the
     "render_model",
     "to_specs",
 ]
+
+
+READ_SECONDS, MOST_SECONDS = 1, 10  # of an impulse response, as ampd.cabinet has them
 
 
 @dataclass(frozen=True)
@@ -142,12 +149,18 @@ def to_rows(plan: Plan, setup: Setup) -> Rows:
 
 def read_impulses(rows: Rows) -> dict[str, Impulse]:
     """The impulse responses that a chain names, by path. Raises AudioFileError. Blocks."""
-    read = [_read_impulse(path) for path in {each for *_, each, _ in rows["blocks"] if each}]
-    return {each.name: Impulse(each.name, each.sample_rate_hz, each.channels) for each in read}
+    read = {path: _read_impulse(path) for *_, path, _ in rows["blocks"] if path}
+    return {
+        path: Impulse(path, each.sample_rate_hz, cast("NDArray[np.float32]", each.channels))
+        for path, each in read.items()
+    }
 
 
-def _read_impulse(path: str) -> "cabinet.Impulse":
-    from ampd.cabinet import read_impulse  # noqa: PLC0415 (numpy is half of all memory)
+def _read_impulse(path: str) -> "Samples | cabinet.Impulse":
+    plain = read_wav(Path(path), READ_SECONDS, MOST_SECONDS)
+    if plain is not None:
+        return plain
+    from ampd.cabinet import read_impulse  # noqa: PLC0415 (numpy is a sixth of all memory)
 
     return read_impulse(Path(path))
 
@@ -157,7 +170,10 @@ def read_impulse_rows(rows: Rows) -> tuple[list[list[Any]], bytes]:
     Raises AudioFileError. Blocks."""
     paths = sorted({impulse for *_, impulse, _ in rows["blocks"] if impulse})
     read = [_read_impulse(path) for path in paths]
-    heads = [[each.name, each.sample_rate_hz, *each.channels.shape] for each in read]
+    heads = [
+        [path, each.sample_rate_hz, *(each.channels.shape or ())]
+        for path, each in zip(paths, read, strict=True)
+    ]
     return heads, b"".join(each.channels.tobytes() for each in read)
 
 

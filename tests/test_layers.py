@@ -27,6 +27,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "ampd.tree",
         "ampd.units",
         "ampd.watch_view",
+        "ampd.wav",
     ),
     ("ampd.cabinet", "ampd.pairing", "ampd.passports", "ampd.profiles", "ampd.rig_yaml"),
     ("ampd.config", "ampd.headstart", "ampd.rig_chain"),

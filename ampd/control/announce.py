@@ -19,7 +19,6 @@ from ampd.codes import code
 log = logging.getLogger(__name__)
 
 SERVICES = ("_osc._udp", "_osc._tcp", "_oscjson._tcp", "_http._tcp")
-ALL_ADDRESSES = "0.0.0.0"
 LABEL_LENGTH = 63
 
 

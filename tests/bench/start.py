@@ -51,6 +51,7 @@ class Started:
     ready_ms: float  # systemd was told
     unlike: float
     pss_mb: float  # all rigs are built
+    shared_mb: float  # of it, of the server's own memory, which its clients share
 
     @property
     def own(self) -> bool:
@@ -88,36 +89,45 @@ def start(stage: Stage, port: int, rig: str, then: str) -> Started:
             ready_s = time.monotonic()
             heard = ear.wait_for("heard")
             seconds = [ear.wait_for(event)["second"] for event in ("client", "linked")]
-            used_mb = _leave(daemon, rig, then)
+            used_mb, shared_mb = _leave(daemon, rig, then)
         finally:
             daemon.running.stop()
     ear.stop()
     client_ms, linked_ms, sound_ms, ready_ms = (
         1000 * (second - began_s) for second in (*seconds, heard["second"], ready_s)
     )
-    return Started(rig, client_ms, linked_ms, sound_ms, ready_ms, heard["unlike"], used_mb)
+    return Started(
+        rig, client_ms, linked_ms, sound_ms, ready_ms, heard["unlike"], used_mb, shared_mb
+    )
 
 
-def _leave(daemon: Daemon, rig: str, then: str) -> float:
-    """Have the daemon play `then` and keep it; its memory in MB before that."""
+def _leave(daemon: Daemon, rig: str, then: str) -> tuple[float, float]:
+    """Have the daemon play `then` and keep it; its memory in MB before that, and JACK's of it."""
     with daemon.osc() as osc:
         found = until_status(
             osc, lambda s: all(each["built"] for each in s["rigs"]), "all rigs are built"
         )
         if rig and found["rig"] != rig:
             raise StageError(f"rig {rig} was left, {found['rig']} plays")
-        used_mb = pss_mb(daemon.running.process.pid)
+        used = pss_mb(daemon.running.process.pid)
         osc.ask("/ampd/rig", then)
         until(lambda: status(osc)["store"]["saved"], "the rig is kept")
-    return used_mb
+    return used
 
 
-def pss_mb(pid: int) -> float:
-    """The process's share of the memory, shared pages divided among those that use them."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def pss_mb(pid: int) -> tuple[float, float]:
+    """The process's share of the memory, shared pages divided among those that use them, and what
+    of it is JACK's."""
+    whole = jacks = 0
+    name = ""
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        key, *rest = line.split()
+        if not key.endswith(":"):
+            name = rest[-1]
+        elif key == "Pss:":
+            whole += int(rest[0])
+            jacks += int(rest[0]) if name.startswith("/dev/shm/jack") else 0
+    return whole / 1024, jacks / 1024
 
 
 def measure(starts: int, folder: Path) -> list[Started]:
@@ -150,6 +160,7 @@ def row(found: Sequence[Started]) -> dict[str, object]:
         "linked": median("linked_ms"),
         "ready": median("ready_ms"),
         "pss_mb": round(used_mb, 1),
+        "pss_of_jack_mb": round(max(each.shared_mb for each in found), 1),
         "asked_pss_mb": ASKED_PSS_MB,
         "reached": own and sound_ms <= ASKED_MS and used_mb <= ASKED_PSS_MB,
     }

@@ -7,8 +7,8 @@ its patterns; it looks for the server until there is one.  Each line of its outp
 its monotonic second: `ready` (about to look), `back` (the server has it), `client` (the daemon's
 ports are there), `linked`, and `heard` with what was heard:
 
-    unlike    the sound a few periods after the first sample and 0.6 s later: RMS of the difference,
-              of the RMS of the later one; what is not the rig's own sound yet is unlike it
+    unlike    the harmonics a few periods after the first sample and 0.6 s later: RMS of the
+              difference, of that of the later ones: large until it is the rig's own sound
     cents     how far the tone that is heard lies off the one that was played
     rms       of the later one
     level_db  its harmonics 1 to 4
@@ -87,19 +87,23 @@ class Ear:
     def judged(self) -> dict[str, object]:
         """What was heard, once the take is full."""
         periods = self._take.reshape(TAKEN, PERIOD).astype(np.float64)
-        early, late = periods[EARLY : EARLY + 5].mean(axis=0), periods[LATE:].mean(axis=0)
-        early, late = early - early.mean(), late - late.mean()  # what is constant settles slowly
-        rms = float(np.sqrt(np.mean(late**2)))
-        unlike = float(np.sqrt(np.mean((early - late) ** 2))) / rms
-        harmonics = np.abs(np.fft.rfft(late))[1:5] / PERIOD * 2
-        levels = [round(20 * math.log10(float(h) + 1e-9), 2) for h in harmonics]
+        early, late = spectrum(periods[EARLY : EARLY + 5]), spectrum(periods[LATE:])
+        whole = float(np.linalg.norm(late))
+        levels = [round(20 * math.log10(float(each) + 1e-9), 2) for each in late[:4]]
         return {
-            "unlike": unlike,
+            "unlike": float(np.linalg.norm(early - late)) / whole,
             "cents": off_cents(self._take[EARLY * PERIOD :]),
-            "rms": rms,
+            "rms": whole / math.sqrt(2),
             "level_db": levels,
             "gaps": self.gaps,
         }
+
+
+def spectrum(periods: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Amplitudes of the tone's harmonics: where a server loses frames, the phase jumps and they
+    stay. What is constant is left out: it settles slowly."""
+    found: NDArray[np.float64] = np.abs(np.fft.rfft(periods.mean(axis=0)))[1:] / PERIOD * 2
+    return found
 
 
 def off_cents(heard: NDArray[np.float32]) -> float:
@@ -134,9 +138,10 @@ def main() -> None:
     ended = until_ended()
     say(event="ready", second=time.monotonic())
     client = opened(options.limit_s)
+    back_s = time.monotonic()
     ear = Ear(client, options.client)
     client.activate()
-    say(event="back", second=time.monotonic(), rate_hz=client.samplerate, frames=client.blocksize)
+    say(event="back", second=back_s, rate_hz=client.samplerate, frames=client.blocksize)
     if not ear.full.wait(options.limit_s):
         raise SystemExit(f"nothing was heard within {options.limit_s:g} s; seen: {ear.seconds}")
     for event in ("client", "linked"):
