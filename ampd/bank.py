@@ -27,6 +27,7 @@ class Plan:
     stamp: Stamp
     impulses: Mapping[str, Path] = field(default_factory=dict)  # by their names in the rig
     edited: bool = False  # another rig than its file's
+    held: Mapping[Path, object] = field(default_factory=dict)  # what was read and vetted of a file
 
     def outdated(self) -> bool:
         """Whether one of its files has changed since. Blocks on the disk."""

@@ -4,6 +4,7 @@ Only the first second is read: the engine keeps 200 ms of it.  A file is taken a
 is no response of a loudspeaker is refused in a sentence.  All functions block on the disk.
 """
 
+import io
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,17 @@ def read_impulse(path: Path) -> Impulse:
             f"{path}: the file has {status.st_size / 1e6:.0f} MB, expected at most "
             f"{MAX_BYTES // 1024**2} MB of impulse response."
         )
+    return _read_sound(path, path)
+
+
+def parse_impulse(path: Path, data: bytes) -> Impulse:
+    """The same of a file that was read. path: what errors call it. Raises AudioFileError."""
+    return _read_sound(path, io.BytesIO(data))
+
+
+def _read_sound(path: Path, source: Path | io.BytesIO) -> Impulse:
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(source) as file:
             _check_form(path, file)
             frames = min(file.frames, READ_SECONDS * file.samplerate)
             data = file.read(frames, dtype="float32", always_2d=True)

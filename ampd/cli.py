@@ -178,6 +178,9 @@ def _add_check(verbs: Any) -> None:
     check.add_argument(
         "--no-cost", action="store_true", help="do not measure the cost: quicker for many files"
     )
+    check.add_argument(
+        "--force", action="store_true", help="let these models play however much time they take"
+    )
     check.add_argument("--json", action="store_true", help="a list of objects, for programs")
 
 
@@ -360,13 +363,15 @@ def render_file(options: argparse.Namespace) -> int:
 
 def check_files(options: argparse.Namespace) -> int:
     """ampd check FILE..."""
-    from ampd.passport import check_all  # noqa: PLC0415
+    from ampd.passport import check_all, force  # noqa: PLC0415
     from ampd.passports import Store  # noqa: PLC0415
     from ampd.view import show_checks  # noqa: PLC0415
 
     config = load_config(options.config)
     library, store = _library(config), Store(config.paths.cache)
     rows = check_all(options.files, library, options.rate, not options.no_cost, store)
+    if options.force:
+        rows = (force(row, store) for row in rows)
     if options.json:
         found = list(rows)
         print(json.dumps([asdict(row) for row in found], indent=2))

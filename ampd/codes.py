@@ -112,6 +112,12 @@ CODES: Mapping[str, Code] = {
         "dry until it is selected again.",
         "`ampd check` the model; train or fetch it anew.",
     ),
+    "RIG-TOO-SLOW": Code(
+        "Three blocks within a second were late by the rig's own work. The part of it that takes "
+        "most was left out at once, as if bypassed; the rest plays on in time.",
+        "`ampd status` shows the load of each block. Take a smaller model, a longer period of "
+        "JACK, or look whether the processor slows itself down by heat.",
+    ),
     "RIG-TROUBLE": Code(
         "A rig cannot be built or taken over. What played plays on.",
         "The text names file, line and what is expected there; it is read again when it is saved.",
@@ -132,6 +138,11 @@ CODES: Mapping[str, Code] = {
     "STATE-READ": Code(
         "The state that was kept cannot be used. The one before it plays, or the configured rig.",
         "Look whether the rig sounds as wanted. If it comes back, the disk is failing.",
+    ),
+    "STATE-UNVETTED": Code(
+        "What played last needs a file that was never examined on this machine. What is known to "
+        "be good plays meanwhile.",
+        "Nothing: the examination takes about a second, and the rig follows by itself.",
     ),
     "STATE-WRITE": Code(
         "What plays cannot be kept for the next start. The sound goes on, the state before stays, "

@@ -41,6 +41,7 @@ from ampd.session import Session
 from ampd.state import WiringState
 from ampd.stock import Settings
 from ampd.supervisor import Supervisor
+from ampd.vetting import Vetting
 from ampd.watcher import watch
 
 if TYPE_CHECKING:
@@ -127,10 +128,12 @@ async def _announced(config: Config, control: ControlServer) -> "Announcer | Non
 
 def _session(config: Config) -> tuple[Session, Finder]:
     paths = config.paths
-    levels = Levels(config.output_level, config.input_dbu, Store(paths.cache))
+    store = Store(paths.cache)
+    levels = Levels(config.output_level, config.input_dbu, store)
     library = Library(paths.rigs, paths.models, paths.cabs)
     finder = Finder(library, paths.cache)
-    settings = Settings(config.memory_mb, config.midi, levels)
+    vetting = Vetting(store, (library.models_path, library.cabs_folder))
+    settings = Settings(config.memory_mb, config.midi, levels, vetting)
     return Session(library, settings, finder=finder), finder
 
 

@@ -31,6 +31,10 @@ class RigError(AmpdError):
     """A rig file is malformed, or asks for what its blocks do not have."""
 
 
+class NotVettedError(RigError):
+    """A rig plays a file that nobody has vouched for yet, and there is no time to examine it."""
+
+
 class LibraryError(AmpdError):
     """A name finds no rig or model, or is not a name."""
 

@@ -29,6 +29,7 @@ from ampd._engine import (
     Impulse,
     JackError,
     JackHost,
+    Model,
     RigSpec,
 )
 from ampd.places import boot_id, settings_files, state_folder
@@ -106,8 +107,11 @@ class Headstart:
         self.info = info
 
 
-def to_spec(rows: Rows, impulses: Mapping[str, Impulse]) -> RigSpec:
-    """The chain of plain values as the engine takes it; impulses by the paths that it names."""
+def to_spec(
+    rows: Rows, impulses: Mapping[str, Impulse], loaded: Mapping[str, Model] | None = None
+) -> RigSpec:
+    """The chain of plain values as the engine takes it; impulses, and models that are loaded
+    already, by the paths that it names."""
     return RigSpec(
         values=rows["values"],
         blocks=[
@@ -119,6 +123,7 @@ def to_spec(rows: Rows, impulses: Mapping[str, Impulse]) -> RigSpec:
                 [(at, path) for at, path in family],
                 impulses[impulse] if impulse else None,
                 beside,
+                loaded or {},
             )
             for kind, name, values, model, family, impulse, beside in rows["blocks"]
         ],

@@ -51,6 +51,9 @@ in a sentence, and makes the exit code 1.
 
 All but the cost is measured once and kept by the file's hash ([paths] cache).
 
+--force  the daemon refuses a model that takes more than 60 % of a period on this
+         machine; forced, by the hash of its bytes, it plays all the same
+
 examples:
   ampd check some-amp.nam
   ampd check --no-cost ~/captures/*.nam | grep ^bad

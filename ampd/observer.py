@@ -21,6 +21,7 @@ from ampd.state import (
     Faulted,
     JackState,
     Knob,
+    Quarantined,
     State,
     StoreState,
     Swapped,
@@ -90,6 +91,18 @@ class Observer:
         self._asked_frame = 0
         self._selects: dict[int, int] = {}  # command id -> engine frame when it was asked
         self._pending: dict[int, tuple[Key, asyncio.Future[Report]]] = {}
+        self._takers: Mapping[str, Callable[[Report], None]] = {
+            "selected": self._selected,
+            "audible": self._audible,
+            "switched": self._switched,
+            **dict.fromkeys(("refused", "program", "action", "controller"), self._wish),
+            "now": self._now,
+            "changed": self._changed,
+            "fault": self._fault,
+            "rest": self._rest,
+            "late": self._late,
+        }
+        self._quarantine: dict[tuple[int, int], Quarantined] = {}  # by slot and block
         self._subscribers: list[Callable[[Event], None]] = []
 
     @property
@@ -124,6 +137,8 @@ class Observer:
                 future.set_exception(EngineError("The engine was replaced meanwhile; ask again."))
         self.wanted_slot = self.heard_slot = -1
         self.switching = False
+        self._quarantine = {}
+        self._show_quarantine()
         values = {path: self._value(path, knob.default) for path, knob in self._globals.items()}
         self.update(sample_rate_hz=sample_rate_hz, isa=isa, globals=values, latency_frames=0)
 
@@ -197,23 +212,8 @@ class Observer:
     def take(self, reports: Iterable[Report]) -> None:
         """Take over what happened, in order."""
         for report in reports:
-            match report.kind:
-                case "selected":
-                    self._selected(report)
-                case "audible":
-                    self._audible(report)
-                case "switched":
-                    self._switched(report)
-                case "refused" | "program" | "action" | "controller":
-                    self._wish(report)
-                case "now":
-                    self._now(report)
-                case "changed":
-                    self._changed(report)
-                case "fault":
-                    self._fault(report)
-                case "late":
-                    self._late(report)
+            if (take := self._takers.get(report.kind)) is not None:
+                take(report)
             self._answer(report)
 
     def _wish(self, report: Report) -> None:
@@ -270,6 +270,8 @@ class Observer:
         """Reports were lost, or a selection was refused: this is how things stand, and all values
         follow."""
         self.wanted_slot = report.slot
+        self._quarantine = {}
+        self._show_quarantine()
         self.switching = report.slot != report.index
         if not self.switching:
             self.settled.set()
@@ -279,6 +281,7 @@ class Observer:
 
     def _audible(self, report: Report) -> None:
         self.heard_slot = report.slot
+        self._release(report.slot)
         name = self._bank.name_of(report.slot)
         built = self._bank.get(report.slot)
         latency_frames = built.latency_frames if built else self.state.latency_frames
@@ -307,12 +310,59 @@ class Observer:
     def _value(self, path: str, value: float) -> bool | float:
         return value >= HALF if self._globals[path].is_switch else value
 
+    # --- what is not played ---------------------------------------------------------------------
+
     def _fault(self, report: Report) -> None:
-        name = self._bank.name_of(report.slot)
-        text = f"Rig {name} gave a sample that is no number; it is dry until selected again."
+        held = self._hold(report, "broken")
+        text = (
+            f"Rig {held.rig} gave a sample that is no number{_whose(held)}; "
+            f"it is dry until selected again."
+        )
         log.warning(text, extra=code("RIG-NOT-FINITE"))
         self.update(last_error=text)
-        self.emit(Faulted(name, text))
+        self.emit(Faulted(held.rig, text))
+
+    def _rest(self, report: Report) -> None:
+        if report.value < HALF:
+            held = self._quarantine.pop((report.slot, report.index), None)
+            self._show_quarantine()
+            if held is not None:
+                log.info("rig %s: %s is tried again", held.rig, held.block)
+            return
+        held = self._hold(report, "slow")
+        text = (
+            f"Rig {held.rig} is more than this machine carries in time; {held.block} is left out"
+            f"{_whose(held)} and tried again once after 10 s, or when the rig is selected again."
+        )
+        log.warning(text, extra=code("RIG-TOO-SLOW"))
+        self.update(last_error=text)
+        self.emit(Faulted(held.rig, text))
+
+    def _hold(self, report: Report, reason: str) -> Quarantined:
+        built = self._bank.get(report.slot)
+        names = built.blocks if built is not None else ()
+        block = names[report.index] if 0 <= report.index < len(names) else ""
+        rig = built.plan.rig if built is not None else None
+        inside = [each for each in rig.blocks if each.name in block.split("+")] if rig else []
+        files = [file for each in inside for file in (*each.models, each.impulse) if file]
+        held = Quarantined(rig.name if rig else "", block, tuple(files), reason)
+        self._quarantine[report.slot, report.index] = held
+        self._show_quarantine()
+        return held
+
+    def _release(self, slot: int) -> None:
+        """The rig in `slot` is heard from its beginning on; what rests, rests in what is heard."""
+        self._quarantine = {
+            place: held
+            for place, held in self._quarantine.items()
+            if place[0] != slot and held.reason != "slow"
+        }
+        self._show_quarantine()
+
+    def _show_quarantine(self) -> None:
+        self.update(quarantined=tuple(self._quarantine.values()))
+
+    # --- load -----------------------------------------------------------------------------------
 
     def take_load(self, slot: int, whole: Shares, blocks: Sequence[Shares]) -> None:
         """What the audio thread had to do since the last time, for the rig in `slot`; each: p50,
@@ -330,3 +380,8 @@ class Observer:
             self.update(load=replace(load, late_engine=load.late_engine + 1))
         else:
             self.update(load=replace(load, late_machine=load.late_machine + 1))
+
+
+def _whose(held: Quarantined) -> str:
+    """The files of a block, for the middle of a sentence."""
+    return f" ({held.block}: {', '.join(held.models)})" if held.models else ""

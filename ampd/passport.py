@@ -13,7 +13,7 @@ from ampd.config import load_config
 from ampd.errors import AmpdError, EngineError
 from ampd.levels import rig_loudness_lufs
 from ampd.library import Library
-from ampd.passports import Cost, Passport, Store, fingerprint
+from ampd.passports import Cost, Passport, Store, Verdict, fingerprint
 from ampd.probe import examination_signal, read_answer
 from ampd.rack import (
     BlockSpec,
@@ -149,6 +149,14 @@ def check(
         return _check_model(path, host_rate_hz, with_cost, store)
     except LoadError as error:
         raise EngineError(str(error)) from error
+
+
+def force(row: Checked, store: Store) -> Checked:
+    """Let the model play however much time it takes, by this hash, from now on; returns the row."""
+    if isinstance(row, ModelPassport):
+        verdict = store.verdict(row.sha256) or Verdict()
+        store.keep_verdict(row.sha256, replace(verdict, forced=True))
+    return row
 
 
 def _check_rig(path: Path, library: Library, host_rate_hz: int, store: Store) -> RigPassport:

@@ -12,9 +12,9 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +52,31 @@ class Passport:
     cost: Cost | None  # None: not measured yet
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What an examination found of a file, by the hash of its bytes."""
+
+    sound: bool = False  # it was played and gave nothing but bounded numbers
+    forced: bool = False  # the player lets it play however long it takes
+    shares: Mapping[str, float] = field(default_factory=dict)  # "avx2 48000 64": % of a period
+
+    def percent(self, isa: str, rate_hz: int, block_frames: int) -> float | None:
+        """Of a period of so many frames; what was measured at shorter ones, or at another rate,
+        tells enough. None: not measured."""
+        found = []
+        for place, share in self.shares.items():
+            kept_isa, kept_rate_hz, kept_frames = place.split(" ")
+            if kept_isa == isa and int(kept_frames) <= block_frames:
+                exact = (int(kept_rate_hz), int(kept_frames)) == (rate_hz, block_frames)
+                found.append((not exact, share * rate_hz / int(kept_rate_hz)))
+        return min(found)[1] if found else None
+
+    def measured(self, isa: str, rate_hz: int, block_frames: int, percent: float) -> "Verdict":
+        """The same, and this."""
+        shares = {**self.shares, f"{isa} {rate_hz} {block_frames}": percent}
+        return Verdict(True, self.forced, shares)
+
+
 def fingerprint(path: Path) -> str:
     """SHA-256 of the file's bytes, 64 hex digits. Raises LibraryError. Blocks on the disk."""
     try:
@@ -80,6 +105,16 @@ class Store:
     def keep_passport(self, key: str, passport: Passport) -> None:
         """Keep the passport; it takes the place of an older one."""
         self._write(f"model-{key}", asdict(passport))
+
+    def verdict(self, key: str) -> Verdict | None:
+        """What was found of the file with this fingerprint, by whoever examined it last."""
+        if self._folder is not None:
+            self._memory.pop(f"verdict-{key}", None)
+        return _believed(self._read(f"verdict-{key}"), _to_verdict)
+
+    def keep_verdict(self, key: str, verdict: Verdict) -> None:
+        """Keep what was found."""
+        self._write(f"verdict-{key}", asdict(verdict))
 
     def rig_loudness_lufs(self, key: str) -> float | None:
         """How loud the rig with this key is; None where it was not measured yet."""
@@ -163,6 +198,18 @@ def _to_passport(kept: dict[str, Any]) -> Passport:
         latency_frames=None if latency is None else int(_number(latency)),
         cost=None if cost is None else _to_cost(cost),
     )
+
+
+def _to_verdict(kept: dict[str, Any]) -> Verdict:
+    shares: dict[str, float] = {}
+    if not isinstance(kept["shares"], dict):
+        raise TypeError(kept["shares"])
+    for place, share in kept["shares"].items():
+        _, rate_hz, block_frames = place.split(" ")
+        if int(rate_hz) <= 0 or int(block_frames) <= 0:
+            raise ValueError(place)
+        shares[place] = _number(share)
+    return Verdict(kept["sound"] is True, kept["forced"] is True, shares)
 
 
 def _to_cost(kept: dict[str, Any]) -> Cost:

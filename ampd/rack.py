@@ -4,7 +4,7 @@ What the audio thread plays is built here, on whatever thread may block for it: 
 names of the map become bindings, and the engine's own sentences become RigErrors.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,13 +20,16 @@ from ampd._engine import (
     JackHost,
     Level,
     LoadError,
+    Model,
     ModelInfo,
     ParamInfo,
     Pitch,
     PortInfo,
     RigSpec,
+    Trial,
     inspect_model,
     isas,
+    load_model,
     measure_cost,
     render_model,
 )
@@ -54,18 +57,23 @@ __all__ = [  # the compiled names are handed on to those that may not import the
     "JackHost",
     "Level",
     "LoadError",
+    "Model",
     "ModelInfo",
     "ParamInfo",
     "Pitch",
     "PortInfo",
     "RigSpec",
     "Setup",
+    "Trial",
     "build",
     "inspect_model",
     "isas",
     "knob",
+    "load_model",
     "measure_cost",
+    "model_info",
     "render_model",
+    "to_impulse",
     "to_specs",
 ]
 
@@ -102,7 +110,9 @@ def build(
         info, rows = ready.info, ready.rows
     else:
         try:
-            info = engine.install(slot, to_spec(rows, read_impulses(rows)))
+            loaded = {str(at): held for at, held in plan.held.items() if isinstance(held, Model)}
+            impulses = read_impulses(rows, plan.held)
+            info = engine.install(slot, to_spec(rows, impulses, loaded))
         except (LoadError, AudioFileError) as error:
             raise RigError(f"{rig.path or rig.name}: {error}") from error
     notes = [f"{model.path}: {text}" for model in info.models for text in model.warnings]
@@ -147,9 +157,14 @@ def to_rows(plan: Plan, setup: Setup) -> Rows:
     }
 
 
-def read_impulses(rows: Rows) -> dict[str, Impulse]:
-    """The impulse responses that a chain names, by path. Raises AudioFileError. Blocks."""
-    read = {path: _read_impulse(path) for *_, path, _ in rows["blocks"] if path}
+def read_impulses(rows: Rows, held: Mapping[Path, object]) -> dict[str, Impulse]:
+    """The impulse responses that a chain names, by path; held: those that were read already.
+    Raises AudioFileError. Blocks."""
+    paths = {path for *_, path, _ in rows["blocks"] if path}
+    read = {
+        path: cast("Samples | cabinet.Impulse", held.get(Path(path)) or _read_impulse(path))
+        for path in paths
+    }
     return {
         path: Impulse(path, each.sample_rate_hz, cast("NDArray[np.float32]", each.channels))
         for path, each in read.items()
@@ -175,6 +190,17 @@ def read_impulse_rows(rows: Rows) -> tuple[list[list[Any]], bytes]:
         for path, each in zip(paths, read, strict=True)
     ]
     return heads, b"".join(each.channels.tobytes() for each in read)
+
+
+def to_impulse(read: "cabinet.Impulse") -> Impulse:
+    """What was read of a sound file, as the engine takes it."""
+    return Impulse(read.name, read.sample_rate_hz, read.channels)
+
+
+def model_info(plan: Plan, path: str) -> ModelInfo:
+    """What a model of the plan says of itself. Raises LoadError."""
+    held = plan.held.get(Path(path))
+    return held.info if isinstance(held, Model) else inspect_model(path)
 
 
 def knob(param: ParamInfo) -> Knob:

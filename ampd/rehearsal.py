@@ -1,6 +1,7 @@
 """A rig played without a host: brought in, settled, and what it answers to a signal."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ampd.bank import Plan
@@ -8,7 +9,7 @@ from ampd.config import Config
 from ampd.errors import EngineError
 from ampd.levels import Leveller
 from ampd.passports import Store
-from ampd.rack import Engine, Setup, build, inspect_model
+from ampd.rack import Engine, Setup, build, model_info
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +62,9 @@ def rig_answer(
 def levelled(plan: Plan, rate_hz: int, levels: Levels) -> Setup:
     """The trims that the rig is built with at this rate; blocks while its loudness is measured,
     which is done once. Raises AmpdError."""
-    leveller = Leveller(rate_hz, levels.input_dbu, levels.store, rig_answer, inspect_model)
+    leveller = Leveller(
+        rate_hz, levels.input_dbu, levels.store, rig_answer, partial(model_info, plan)
+    )
     trims = leveller.trims(plan, plan.rig.level or levels.level)
     return Setup(
         input_trim_db=trims.input_db, output_trim_db=trims.output_db, warnings=trims.warnings

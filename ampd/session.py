@@ -226,6 +226,10 @@ class Session:
         """The rig `name` with these files in place of its own. Raises AmpdError."""
         return await self._stock.plan_chosen(name, files)
 
+    async def vet(self, what: str | Plan) -> None:
+        """Have the files of a rig vetted. Raises AmpdError where they may not play."""
+        await self._stock.vet(await self._stock.plan(what) if isinstance(what, str) else what)
+
     async def play_as_left(self, what: str | Plan, values: Mapping[str, float]) -> str:
         """Play a rig of the library, or one outside the bank, with these values from its first
         frame on. Raises AmpdError."""

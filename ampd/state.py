@@ -76,6 +76,16 @@ class BlockLoad:
 
 
 @dataclass(frozen=True)
+class Quarantined:
+    """A block that is not played, though its rig is."""
+
+    rig: str
+    block: str  # "" the whole rig
+    models: tuple[str, ...]  # that the block plays, or its impulse response
+    reason: str  # "broken": it gave what is no number; "slow": the machine cannot carry it now
+
+
+@dataclass(frozen=True)
 class StoreState:
     """What is kept for the next start."""
 
@@ -131,6 +141,7 @@ class State:
     wiring: WiringState = field(default_factory=WiringState)
     load: LoadState = field(default_factory=LoadState)
     store: StoreState = field(default_factory=StoreState)
+    quarantined: tuple[Quarantined, ...] = ()
     last_switch: Switch | None = None
     last_error: str = ""
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ampd.bank import Bank, Plan, plan_rig
@@ -26,6 +27,7 @@ from ampd.rack import Setup, build, to_specs
 from ampd.rehearsal import Levels, levelled
 from ampd.rig import Rig
 from ampd.sets import ALL_RIGS_BANK, RigSet
+from ampd.vetting import Vetting
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Settings:
     memory_mb: int = 512
     midi: MidiConfig = field(default_factory=MidiConfig)
     levels: Levels = field(default_factory=Levels)
+    vetting: Vetting | None = None  # None: whatever can be loaded plays
 
 
 class Stock:
@@ -172,11 +175,25 @@ class Stock:
         """Put a model or a cab into the library. Raises AmpdError."""
         from ampd.upload import store  # noqa: PLC0415 (numpy is half of all memory)
 
-        return await asyncio.to_thread(store, self._library, file_name, data)
+        vetting, at = self._settings.vetting, self._rate_and_period
+        examine = partial(vetting.examine, at=at) if vetting is not None else None
+        return await asyncio.to_thread(store, self._library, file_name, data, examine)
+
+    async def vet(self, plan: Plan) -> Plan:
+        """The plan with what its files hold, once that may play. Raises RigError."""
+        vetting = self._settings.vetting
+        if vetting is None:
+            return plan
+        return await asyncio.to_thread(vetting.admit, plan, self._rate_and_period)
+
+    @property
+    def _rate_and_period(self) -> tuple[int, int]:
+        return self._driver.engine.sample_rate_hz, self._observer.state.jack.period_frames
 
     async def build(self, slot: int, plan: Plan) -> bool:
         """Build the plan into `slot`; `building` is held. False: it plays there already, since
         before the session was there. Raises RigError."""
+        plan = await self.vet(plan)
         setup = await asyncio.to_thread(self._setup, plan)
         async with self._driver.lock:
             engine, ready = self._driver.engine, self.ready
@@ -240,6 +257,7 @@ class Stock:
                 )
                 return
             try:
+                await self.vet(await self.plan(name))  # meanwhile others may build
                 await self.prepare(name)
             except AmpdError as error:
                 log.warning(str(error), extra=code("RIG-TROUBLE"))

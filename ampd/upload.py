@@ -6,20 +6,26 @@ block on the disk: call them off the event loop.
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from ampd.cabinet import read_impulse
+from ampd.cabinet import parse_impulse
 from ampd.errors import AudioFileError, LibraryError
 from ampd.library import CAB_ENDINGS, MODEL_ENDINGS, Library
-from ampd.rack import LoadError, inspect_model
+from ampd.rack import LoadError, load_model
 from ampd.rig import is_name
 
 MAX_BYTES = 32 * 1024 * 1024
 
+Examine = Callable[[str, bytes, bool], None]  # name, bytes, whether it is a model
 
-def store(library: Library, file_name: str, data: bytes) -> str:
+
+def store(library: Library, file_name: str, data: bytes, examine: Examine | None = None) -> str:
     """Put the bytes of a file into the library and return its name there: a model by its ending,
-    .nam, .json or .aidax, or a cab, .wav, .flac, .aif or .aiff. Raises LibraryError."""
+    .nam, .json or .aidax, or a cab, .wav, .flac, .aif or .aiff. Raises LibraryError.
+
+    examine: raises LibraryError for what may not play; None: what can be loaded is good.
+    """
     name = Path(file_name)
     stem, ending = name.stem, name.suffix.lower()
     if not is_name(stem) or name.name != file_name:
@@ -34,18 +40,18 @@ def store(library: Library, file_name: str, data: bytes) -> str:
     taken = library.model_names() if is_model else library.cab_names()
     if stem in taken:
         raise LibraryError(f"{file_name}: {stem} is there already; give it another name.")
-    _put(library.models_path if is_model else library.cabs_folder, stem + ending, data, is_model)
+    (examine or _load)(file_name, data, is_model)
+    _put(library.models_path if is_model else library.cabs_folder, stem + ending, data)
     return stem
 
 
-def _put(folder: Path, file_name: str, data: bytes, is_model: bool) -> None:
-    """Write it aside, examine it there, and give it its place in one step."""
+def _put(folder: Path, file_name: str, data: bytes) -> None:
+    """Write it aside and give it its place in one step."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".upload-") as aside:
             path = Path(aside) / file_name
             path.write_bytes(data)
-            _examine(path, is_model)
             os.link(path, folder / file_name)
     except FileExistsError:
         raise LibraryError(f"{file_name}: is there already; give it another name.") from None
@@ -53,12 +59,11 @@ def _put(folder: Path, file_name: str, data: bytes, is_model: bool) -> None:
         raise LibraryError(f"{file_name}: cannot be written ({error.strerror}).") from error
 
 
-def _examine(path: Path, is_model: bool) -> None:
+def _load(file_name: str, data: bytes, is_model: bool) -> None:
     try:
         if is_model:
-            inspect_model(str(path))
+            load_model(data, file_name)
         else:
-            read_impulse(path)
+            parse_impulse(Path(file_name), data)
     except (LoadError, AudioFileError) as error:
-        # Where it lay aside is nobody's business.
-        raise LibraryError(str(error).replace(f"{path.parent}{os.sep}", "")) from error
+        raise LibraryError(str(error)) from error

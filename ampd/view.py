@@ -231,6 +231,7 @@ def show_state(state: dict[str, Any]) -> None:
             )
         )
     rows += [("warning", text) for text in state["warnings"]]
+    rows += [("left out", _quarantine_line(each)) for each in state["quarantined"]]
     if state["store"]["error"]:
         rows.append(("not kept", state["store"]["error"]))
     if state["last_error"] not in ("", state["store"]["error"]):
@@ -238,6 +239,12 @@ def show_state(state: dict[str, Any]) -> None:
     hours = state["uptime_s"] / 3600
     rows.append(("ampd", f"{state['version']}, up {hours:.1f} h, kernels {state['isa']}"))
     show_table((), rows)
+
+
+def _quarantine_line(held: dict[str, Any]) -> str:
+    why = {"broken": "gave what is no number", "slow": "is too much for this machine"}
+    files = f" ({', '.join(held['models'])})" if held["models"] else ""
+    return f"{held['rig']}/{held['block'] or 'all'}{files}: {why.get(held['reason'], '')}"
 
 
 def _snapshot_row(state: dict[str, Any]) -> list[tuple[str, str]]:

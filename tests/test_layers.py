@@ -38,7 +38,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ampd.kept", "ampd.scan"),
     ("ampd.finder", "ampd.generations"),
     ("ampd.observer", "ampd.levels", "ampd.rack"),
-    ("ampd.driver", "ampd.rehearsal", "ampd.upload"),
+    ("ampd.driver", "ampd.rehearsal", "ampd.upload", "ampd.vetting"),
     ("ampd.stock",),
     ("ampd.session",),
     (
