@@ -7,6 +7,7 @@ at a time be read and built.
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,7 @@ class Stock:
     async def prepare(self, name: str) -> tuple[int, bool]:
         """The slot that holds `name` as it is on disk now, and whether it was built anew. Raises
         AmpdError."""
+        await self._vet_ahead(name)
         async with self.building:
             slot = self._bank.slot_of(name)
             built = self._bank.get(slot)
@@ -179,12 +181,19 @@ class Stock:
         examine = partial(vetting.examine, at=at) if vetting is not None else None
         return await asyncio.to_thread(store, self._library, file_name, data, examine)
 
-    async def vet(self, plan: Plan) -> Plan:
-        """The plan with what its files hold, once that may play. Raises RigError."""
-        vetting = self._settings.vetting
-        if vetting is None:
-            return plan
-        return await asyncio.to_thread(vetting.admit, plan, self._rate_and_period)
+    async def vet(self, plan: Plan) -> None:
+        """Have what it plays vetted. Raises RigError where it may not play."""
+        if (vetting := self._settings.vetting) is not None:
+            await asyncio.to_thread(vetting.look, plan, self._rate_and_period)
+
+    async def _vet_ahead(self, name: str) -> None:
+        """An examination takes a second, in which others may build; what it says is told later."""
+        if (
+            self._settings.vetting is not None
+            and self._bank.slot_of(name) not in self._bank.slots()
+        ):
+            with suppress(AmpdError):
+                await self.vet(await self.plan(name))
 
     @property
     def _rate_and_period(self) -> tuple[int, int]:
@@ -193,7 +202,8 @@ class Stock:
     async def build(self, slot: int, plan: Plan) -> bool:
         """Build the plan into `slot`; `building` is held. False: it plays there already, since
         before the session was there. Raises RigError."""
-        plan = await self.vet(plan)
+        if (vetting := self._settings.vetting) is not None:
+            plan = await asyncio.to_thread(vetting.admit, plan, self._rate_and_period)
         setup = await asyncio.to_thread(self._setup, plan)
         async with self._driver.lock:
             engine, ready = self._driver.engine, self.ready
@@ -257,7 +267,6 @@ class Stock:
                 )
                 return
             try:
-                await self.vet(await self.plan(name))  # meanwhile others may build
                 await self.prepare(name)
             except AmpdError as error:
                 log.warning(str(error), extra=code("RIG-TROUBLE"))

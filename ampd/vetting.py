@@ -32,11 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ampd.bank import Plan
-from ampd.cabinet import Impulse, parse_impulse
+from ampd.cabinet import parse_impulse
 from ampd.errors import AudioFileError, LibraryError, NotVettedError, RigError
 from ampd.passports import Store, Verdict
 from ampd.probe import guitar_signal
-from ampd.rack import BlockSpec, LoadError, Model, RigSpec, Trial, isas, load_model, to_impulse
+from ampd.rack import BlockSpec, LoadError, RigSpec, Trial, isas, load_model, to_impulse
 
 MAX_BYTES = 32 * 1024 * 1024
 LIMIT_PERCENT = 60.0  # of a period, for one model
@@ -74,6 +74,7 @@ class Report:
     """What an examination says."""
 
     error: str = ""  # why it may not play, one sentence; "" it is sound
+    final: bool = True  # False: another examination may say something else
     percent: float = 0.0  # of a period, that all but a thousandth of its blocks keep to
 
 
@@ -96,27 +97,27 @@ class Vetting:
 
         at: the rate in Hz and the period in frames, 0 not known yet.
         """
-        rate_hz, block = _place(at)
         held: dict[Path, object] = {}
-        models = set(plan.models.values())
-        try:
-            for path in (*plan.models.values(), *plan.impulses.values()):
-                if path not in held:
-                    held[path] = self._admit_file(path, path in models, rate_hz, block)
-        except NotVettedError:
-            raise
-        except (LibraryError, AudioFileError, LoadError) as error:
-            raise RigError(f"{plan.rig.path or plan.rig.name}: {error}") from error
+        with _of_rig(plan):
+            for path, is_model in _files(plan):
+                data = self._vouched(path, is_model, at)
+                held[path] = load_model(data, str(path)) if is_model else parse_impulse(path, data)
         return replace(plan, held=held)
+
+    def look(self, plan: Plan, at: tuple[int, int]) -> None:
+        """Raises as admit does; nothing is loaded here."""
+        with _of_rig(plan):
+            for path, is_model in _files(plan):
+                self._vouched(path, is_model, at)
 
     def examine(self, name: str, data: bytes, is_model: bool, at: tuple[int, int]) -> None:
         """Vet what is no file yet. Raises LibraryError."""
         self._judge(name, data, is_model, *_place(at))
 
-    def _admit_file(self, path: Path, is_model: bool, rate_hz: int, block: int) -> Model | Impulse:
+    def _vouched(self, path: Path, is_model: bool, at: tuple[int, int]) -> bytes:
         data = read_once(path, self._roots)
-        self._judge(str(path), data, is_model, rate_hz, block)
-        return load_model(data, str(path)) if is_model else parse_impulse(path, data)
+        self._judge(str(path), data, is_model, *_place(at))
+        return data
 
     def _judge(self, name: str, data: bytes, is_model: bool, rate_hz: int, block: int) -> None:
         """Return if these bytes may play. Raises LibraryError, NotVettedError."""
@@ -154,7 +155,8 @@ class Vetting:
             raise LibraryError(self._bad[key])
         report = examine(name, data, is_model, rate_hz, block)
         if report.error:
-            self._bad[key] = report.error
+            if report.final:
+                self._bad[key] = report.error
             raise LibraryError(report.error)
         verdict = verdict.measured(self._isa, rate_hz, block, report.percent)
         self._seen[key] = verdict
@@ -162,6 +164,20 @@ class Vetting:
         if report.percent <= LIMIT_PERCENT or verdict.forced:
             self._store.keep_verdict(key, verdict)
         return verdict
+
+
+def _files(plan: Plan) -> list[tuple[Path, bool]]:
+    """Each file of the plan once, and whether it is a model."""
+    found = dict.fromkeys(plan.impulses.values(), False) | dict.fromkeys(plan.models.values(), True)
+    return list(found.items())
+
+
+@contextmanager
+def _of_rig(plan: Plan) -> Iterator[None]:
+    try:
+        yield
+    except (LibraryError, AudioFileError, LoadError) as error:
+        raise RigError(f"{plan.rig.path or plan.rig.name}: {error}") from error
 
 
 def _place(at: tuple[int, int]) -> tuple[int, int]:
@@ -229,16 +245,16 @@ def examine(name: str, data: bytes, is_model: bool, rate_hz: int, block: int) ->
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Report(f"{name}: its examination did not end within {PATIENCE_S:.0f} s.")
+        return Report(f"{name}: its examination did not end within {PATIENCE_S:.0f} s.", False)
     except OSError as error:
-        return Report(f"{name}: cannot be examined ({error.strerror}).")
+        return Report(f"{name}: cannot be examined ({error.strerror}).", False)
     if done.returncode == -signal.SIGXCPU:
         return Report(f"{name}: took more than {PROCESSOR_S} s to be examined.")
     try:
         found = json.loads(done.stdout)
         percent = float(found["percent"])
         if math.isfinite(percent):
-            return Report(str(found["error"])[:2000], percent)
+            return Report(str(found["error"])[:2000], True, percent)
     except (ValueError, KeyError, TypeError):
         pass
     words = signal.Signals(-done.returncode).name if done.returncode < 0 else "without an answer"
