@@ -161,8 +161,11 @@ bool Deck::over_budget(const Chain& coming) const noexcept AMP_RT {
 void Deck::catch_up() noexcept AMP_RT {
   const int64_t now = frame();
   const int64_t needed = next_.chain->warm_frames();
-  if (now - next_position_ > needed)
-    next_position_ = next_.chain->grid_before(now - needed, next_position_);
+  // What takes longer than it lasts never catches up live: it comes as it is, and then lighter.
+  const bool hopeless =
+      next_.chain->cost_ns() > frame_ns_ && lines_.live.load(std::memory_order_relaxed);
+  if (now - next_position_ > needed || hopeless)
+    next_position_ = next_.chain->grid_before(hopeless ? now : now - needed, next_position_);
   std::array<float, kMaxFrames> heard;
   while (next_position_ < now && catch_up_budget_ > 0) {
     const int frames = static_cast<int>(std::min<int64_t>(kMaxFrames, now - next_position_));
