@@ -29,7 +29,7 @@ from ampd.command import (
     parse,
 )
 from ampd.control.gate import HOW_TO_PAIR, Gate, Rights, allows
-from ampd.control.hub import Hub, Peer
+from ampd.control.hub import Hub, Paired, Peer
 from ampd.control.packet import MAX_ADDRESS
 from ampd.control.params import BY_PATH, NORM, ROOT, find, read
 from ampd.errors import AmpdError, CommandError
@@ -103,6 +103,7 @@ class Desk:
                     self._enqueue(command, path, sender)
         except AmpdError as error:
             self.refuse(sender, address, str(error))
+            _acknowledge(sender)
 
     def repeat(self, address: str, arguments: Sequence[Value | int], sender: Peer) -> None:
         """What was taken before is answered with the value as it is once that is done, not done
@@ -117,6 +118,7 @@ class Desk:
                 self.take(address, arguments, sender, sender)
         except AmpdError as error:
             self.refuse(sender, address, str(error))
+            _acknowledge(sender)
 
     def _ask(self, path: str, command: Query | Learn | Find | Pair, sender: Peer) -> None:
         if isinstance(command, Query):
@@ -217,7 +219,7 @@ class Desk:
             waiting = Waiting(command)
             self._queue[(self._epoch, key)] = waiting
         waiting.command, waiting.norm = command, path.endswith(NORM)
-        if sender in waiting.senders or len(waiting.senders) < MAX_SENDERS:
+        if waiting.senders.pop(sender, None) or len(waiting.senders) < MAX_SENDERS:
             waiting.senders[sender] = path
         self._arrived.set()
 
@@ -263,6 +265,7 @@ class Desk:
             return
         for sender, path in waiting.senders.items():
             self._answer(sender, path, value)
+            _acknowledge(sender)
 
     def _answer_repeats(self, waiting: Waiting) -> None:
         for sender, path in waiting.senders.items():
@@ -270,6 +273,7 @@ class Desk:
                 self._answer_query(path, sender)
             except AmpdError as error:
                 self.refuse(sender, ROOT + path, str(error))
+            _acknowledge(sender)
 
     def _natural(self, command: EngineCommand) -> EngineCommand:
         """The command with the param's own value in place of the fader's."""
@@ -298,6 +302,13 @@ class Desk:
     def _refuse_all(self, waiting: Waiting, text: str) -> None:
         for sender, path in waiting.senders.items():
             self.refuse(sender, ROOT + path, text)
+            _acknowledge(sender)
+
+
+def _acknowledge(sender: Peer) -> None:
+    """Tell who counts its messages which one needs not be sent again."""
+    if isinstance(sender, Paired) and sender.counter:
+        sender.send(ROOT + "done", (sender.counter,))
 
 
 def _parse(address: str, arguments: Sequence[Value | int]) -> tuple[str, Command]:

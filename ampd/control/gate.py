@@ -81,12 +81,14 @@ class Refused(Exception):
 @dataclass(frozen=True)
 class Opened:
     """A message without what showed its rights. prefix: what the sender puts before addresses;
-    is_repeat: it was taken before, and was sent again because its answer was lost."""
+    counter: of a signed one, else 0; is_repeat: it was taken before, and was sent again because its
+    answer was lost."""
 
     address: str
     arguments: list[Value | int]
     is_paired: bool = False
     prefix: str = ""
+    counter: int = 0
     is_repeat: bool = False
 
 
@@ -222,7 +224,8 @@ class Gate:
             raise Refused("say /ampd/hello anew")
         fresh = self._counters.setdefault(place, Counters()).take(counter)
         self._confirmed[place] = None
-        return Opened(ROOT + path, arguments[2:], is_paired=True, is_repeat=not fresh)
+        own = arguments[2:]
+        return Opened(ROOT + path, own, is_paired=True, counter=counter, is_repeat=not fresh)
 
     # --- whose place it is ----------------------------------------------------------------------
 

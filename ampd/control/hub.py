@@ -64,10 +64,11 @@ class Peer(Hashable, Protocol):
 @dataclass(frozen=True)
 class Paired:
     """A peer that showed the pairing token. prefix: what it puts before addresses, and so is told
-    them with: "TOKEN/"."""
+    them with: "TOKEN/"; counter: of its message, where that was signed."""
 
     peer: Peer
     prefix: str = ""
+    counter: int = field(default=0, compare=False)
 
     @property
     def rights(self) -> Rights:

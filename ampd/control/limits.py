@@ -70,25 +70,43 @@ class Sources(Generic[Sender]):
 
     def take(self, key: Hashable, message: bytes, sender: Sender) -> None:
         """Handle one OSC message of the source now, or later, or drop it for a newer one."""
-        source = self._find(key)
-        if not source.held and source.bucket.take():
+        source = self._waiting.get(key) or self._find(key)
+        held = source.held
+        if not held and source.bucket.take():
             self._handle(message, sender)
             return
-        address = message[: message.find(b"\0")]
-        if len(message) > MAX_HELD_BYTES or not message.startswith(b"/"):
+        if len(message) > MAX_HELD_BYTES:
             return
-        if source.held.pop(address, None) is not None:
-            self._held -= 1
-        elif len(source.held) >= MAX_HELD:
-            source.held.popitem(last=False)
+        address = message[: message.find(b"\0")]
+        if address in held:  # most of a flood is this
+            held[address] = (message, sender)
+            held.move_to_end(address)
+            return
+        if not message.startswith(b"/"):
+            return
+        if len(held) >= MAX_HELD:
+            held.popitem(last=False)
             self._held -= 1
         if self._held >= MAX_HELD_ALL:
             return
-        source.held[address] = (message, sender)
+        held[address] = (message, sender)
         self._held += 1
         self._waiting[key] = source
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TURN_S, self._turn)
+
+    def replace(self, key: Hashable, message: bytes) -> bool:
+        """Whether it took the place of one that is held: most of a flood is done with here."""
+        source = self._waiting.get(key)
+        if source is None or len(message) > MAX_HELD_BYTES:
+            return False
+        held = source.held
+        address = message[: message.find(b"\0")]
+        if (before := held.get(address)) is None:
+            return False
+        held[address] = (message, before[1])
+        held.move_to_end(address)
+        return True
 
     def close(self) -> None:
         """Drop what is held."""

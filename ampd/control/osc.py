@@ -39,7 +39,7 @@ __all__ = [  # with what every client of ours needs
 
 log = logging.getLogger(__name__)
 
-RECEIVE_BYTES = 4 * 1024 * 1024  # the system may grant less
+RECEIVE_BYTES = 16 * 1024 * 1024  # the system may grant less
 SO_RCVBUFFORCE = 33  # Linux's asm-generic/socket.h; Python has no name for it
 MAX_AT_ONCE = 256  # datagrams, then the loop's other work has its turn
 MAX_KNOWN = 1024
@@ -72,6 +72,10 @@ class Reception:
         for message in messages:
             self._sources.take(source_of(sender.place, sender.rights), message, sender)
 
+    def replace(self, place: Place, packet: bytes) -> bool:
+        """Whether the packet of a flood replaced one of the same sender that waits."""
+        return self._sources.replace(place, packet) or self._sources.replace(place[0], packet)
+
     def has_turn(self, sender: Peer) -> bool:
         """Whether the sender may do one thing now that is no OSC message."""
         return self._sources.has_turn(source_of(sender.place, sender.rights))
@@ -93,7 +97,7 @@ class Reception:
             self._tell_refusal(sender, address, str(refusal))
             return
         if opened.is_paired:
-            sender = Paired(_freed(sender), opened.prefix)
+            sender = Paired(_freed(sender), opened.prefix, opened.counter)
         address, arguments = opened.address, opened.arguments
         if opened.is_repeat:
             self._desk.repeat(address, arguments, sender)
@@ -180,6 +184,7 @@ class OscEndpoint:
         self._gate = gate
         self._socket: socket.socket | None = None
         self._is_value: dict[bytes, bool] = {}
+        self._own: dict[Place, UdpPeer] = {}  # of this machine, which are many in a flood
 
     @property
     def port(self) -> int:
@@ -213,30 +218,44 @@ class OscEndpoint:
         """Take what is there; of two values that follow each other at one address the newer one."""
         assert self._socket is not None
         held: tuple[bytes, Place] | None = None
+        receive, replace_held = self._socket.recvfrom, self._reception.replace
         for _ in range(MAX_AT_ONCE):
             try:
-                data, place = self._socket.recvfrom(MAX_DATAGRAM + 1)
+                data, place = receive(MAX_DATAGRAM + 1)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
                 continue  # a receiver is gone; its lease will end
             if held is not None and not (held[1] == place and self._replaces(data, held[0])):
                 self._take(*held)
+                held = None
+            if held is None and replace_held(place, data):
+                continue
             held = (data, place)
         if held is not None:
             self._take(*held)
 
     def _take(self, data: bytes, place: Place) -> None:
         assert self._socket is not None
-        place = (place[0], place[1])
+        peer = self._own.get(place) or self._peer(place[:2], len(data))
+        if peer is not None:  # others are not even told that there is somebody
+            self._reception.receive(data, peer)
+
+    def _peer(self, place: Place, size: int) -> UdpPeer | None:
+        """Who has sent so many bytes; None where it may not come in."""
+        assert self._socket is not None
         rights = self._gate.rights_of(place[0])
         if rights is None:
-            return  # not even told that there is somebody
+            return None
         peer = UdpPeer(place, self._socket, rights)
-        if rights is Rights.GUEST and not self._gate.is_confirmed(place):
+        if rights is Rights.LOCAL:
+            if len(self._own) >= MAX_KNOWN:
+                self._own.clear()
+            self._own[place] = peer
+        elif not self._gate.is_confirmed(place):
             hello = encode(f"{ROOT}hello", [self._gate.number_for(place)])
-            peer = replace(peer, allowance=Allowance(len(data), hello))
-        self._reception.receive(data, peer)
+            peer = replace(peer, allowance=Allowance(size, hello))
+        return peer
 
     def _replaces(self, data: bytes, before: bytes) -> bool:
         """Whether both are one number for the same address, which the later one decides."""

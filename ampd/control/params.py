@@ -245,6 +245,7 @@ FIXED: tuple[Param, ...] = (
     ),
     _event("meter/in", "ff", "peak and rms of the guitar since the last one, dB; 25 a second"),
     _event("meter/out", "ff", "the same of what goes out, of the louder side"),
+    _event("done", "h", "to who signed: the counter of a message that was done, or refused"),
     _event("error", "ss", "to the sender of what was refused: the address, and one sentence"),
 )
 BY_PATH: Mapping[str, Param] = {param.path: param for param in FIXED}

@@ -205,13 +205,19 @@ def test_signed_message_is_done_once_and_answered_each_time(lan: Served, pairing
         packet = signer.packet("gain/gain_db", -6.0)
         client.throw(packet)
         assert client.receive() == ("/ampd/gain/gain_db", [-6.0])
+        assert client.receive() == ("/ampd/done", [1])
         step = signer.packet("rig/next")
         for _ in range(5):  # as where the answers were lost
             client.throw(step)
-            assert client.until("/ampd/rig") == ["drive"]
+            assert client.receive() == ("/ampd/rig", ["drive"])
+            assert client.receive() == ("/ampd/done", [2])
         client.throw(packet)
         assert client.receive()[0] == "/ampd/error"  # drive has no such knob
+        assert client.receive() == ("/ampd/done", [1])
         assert lan.session.state.wanted_rig == "drive"
+        client.throw(signer.packet("gain/gain_db", 1.0))
+        assert client.receive()[0] == "/ampd/error"
+        assert client.receive() == ("/ampd/done", [3])
         forged = bytearray(signer.packet("amp/gain_db", 1.0))
         forged[-1] ^= 1
         client.throw(bytes(forged))

@@ -148,11 +148,13 @@ def test_what_is_too_long_or_no_message_is_not_held(clock: list[float]) -> None:
         taken = Taken()
         for _ in range(BURST):
             taken.send("/ampd/mix")
-        for message in (b"garbage!", b"", b"/" + b"a" * MAX_HELD_BYTES):
+        held = taken.send("/ampd/rig")
+        long = b"/ampd/rig\0" + b"a" * MAX_HELD_BYTES
+        for message in (b"garbage!", b"", b"/" + b"a" * MAX_HELD_BYTES, long):
             taken.sources.take("a", message, "peer")
         clock[0] += 1.0
         taken.turn()
-        assert len(taken.messages) == BURST
+        assert taken.messages[BURST:] == [held]
 
     run(story())
 
