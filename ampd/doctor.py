@@ -4,11 +4,12 @@ Every check reads files of the kernel below one root and what the process itself
 so a test can hold up any machine to it.  Nothing is changed.
 """
 
+import ipaddress
 import os
 import re
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -382,6 +383,23 @@ def _cache(cache: Path) -> Check:
         return Check(name, GOOD, str(cache))
     fix = "make it writable, or name another folder in ampd.toml: [paths] cache"
     return Check(name, WARN, f"{cache} cannot be written: all is measured anew every time", fix)
+
+
+# --- the network --------------------------------------------------------------------------------
+
+
+def network(lan: bool, networks: Sequence[str]) -> Check:
+    """Whom the daemon lets in, by [control] of ampd.toml."""
+    name = "network"
+    if not lan:
+        return Check(name, GOOD, "nobody but this machine is let in")
+    fix = "[control] networks in ampd.toml; without it the private ones are let in"
+    if not networks:
+        return Check(name, WARN, "is on, and lets nobody in", fix)
+    public = [text for text in networks if not ipaddress.ip_network(text).is_private]
+    if public:
+        return Check(name, WARN, f"lets in machines of the Internet: {', '.join(public)}", fix)
+    return Check(name, GOOD, f"lets in {', '.join(networks)}; all but guests' rights want pairing")
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -32,11 +32,12 @@ def add_verbs(
 
 def examine_machine(options: argparse.Namespace) -> int:
     """ampd doctor"""
-    from ampd.doctor import examine, powers, verdict  # noqa: PLC0415
+    from ampd.doctor import examine, network, powers, verdict  # noqa: PLC0415
 
     config = load_config(options.config)
     server = _by_daemon(config, options.port) or _by_ourselves(config)
     checks = examine(Path("/"), powers(), server, config.paths.models, config.paths.cache)
+    checks.append(network(config.control.lan, config.control.networks))
     if options.json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:

@@ -335,7 +335,8 @@ Exit code 1 where something is bad.
 What is looked at: whether threads may be real-time and memory locked, the JACK
 or PipeWire server and its period, the load and dropouts of a running daemon,
 throttling, the processor's clock, sound cards and USB, the kernel, how much the
-kernel lets real-time threads have, quotas, the library and its cache.
+kernel lets real-time threads have, quotas, the library and its cache, and whom
+[control] in ampd.toml lets in from the network.
 
 examples:
   ampd doctor

@@ -8,8 +8,20 @@ import pytest
 
 from ampd import doctor_verb
 from ampd.cli import main
-from ampd.config import Config
-from ampd.doctor import BAD, GOOD, UNKNOWN, WARN, Check, Powers, Server, examine, powers, verdict
+from ampd.config import PRIVATE_NETWORKS, Config
+from ampd.doctor import (
+    BAD,
+    GOOD,
+    UNKNOWN,
+    WARN,
+    Check,
+    Powers,
+    Server,
+    examine,
+    network,
+    powers,
+    verdict,
+)
 from tests.ampd.conftest import Served
 
 ABLE = Powers(may_realtime=True, rtprio_limit=95, memlock_limit=-1, may_lock=False)
@@ -215,3 +227,24 @@ def test_a_daemon_without_a_server_is_no_answer(served: Served) -> None:
     assert main(["doctor", "--port", "1"]) == 3
     assert served.session.state.jack.state == "waiting"
     assert doctor_verb._by_daemon(Config(), served.port) is None
+
+
+@pytest.mark.parametrize(
+    ("lan", "networks", "verdict_", "found"),
+    [
+        (False, (), GOOD, "nobody but this machine"),
+        (False, ("0.0.0.0/0",), GOOD, "nobody but this machine"),
+        (True, PRIVATE_NETWORKS, GOOD, "192.168.0.0/16"),
+        (True, (), WARN, "lets nobody in"),
+        (True, ("192.168.1.0/24", "0.0.0.0/0"), WARN, "Internet: 0.0.0.0/0"),
+        (True, ("::/0",), WARN, "Internet: ::/0"),
+        (True, ("8.8.8.0/24",), WARN, "Internet: 8.8.8.0/24"),
+    ],
+)
+def test_network_that_is_open_to_the_internet_is_told(
+    lan: bool, networks: tuple[str, ...], verdict_: str, found: str
+) -> None:
+    check = network(lan, networks)
+    assert check.verdict == verdict_
+    assert found in check.found
+    assert bool(check.fix) is (verdict_ == WARN)
