@@ -30,6 +30,7 @@ from ampd.command import (
 )
 from ampd.control.gate import HOW_TO_PAIR, Gate, Rights, allows
 from ampd.control.hub import Hub, Paired, Peer
+from ampd.control.limits import Buckets
 from ampd.control.packet import MAX_ADDRESS
 from ampd.control.params import BY_PATH, NORM, ROOT, find, read
 from ampd.errors import AmpdError, CommandError
@@ -41,6 +42,7 @@ MAX_WAITING = 256
 MAX_SENDERS = 16  # that wait for the answer to one command
 MAX_ERRANDS = 64
 MAX_OF_GUESTS = 8  # commands in the queue, and errands, so that the others find room
+LONG_PER_S, LONG_BURST = 5, 20  # long answers to one machine of guests
 MAX_TEXT = 1000
 
 
@@ -68,6 +70,7 @@ class Desk:
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._errands: dict[asyncio.Task[None], Peer] = {}
+        self._long = Buckets(LONG_PER_S, LONG_BURST)
 
     def open(self) -> None:
         """Begin to work."""
@@ -91,6 +94,11 @@ class Desk:
             path, command = _parse(address, arguments)
             if not allows(sender.rights, command):
                 raise CommandError(f"{path}: {HOW_TO_PAIR}")
+            is_long = isinstance(command, Subscribe | Find) or command == Query("status")
+            if is_long and sender.rights is Rights.GUEST and not self._long.take(sender.place[0]):
+                raise CommandError(
+                    f"{path}: at most {LONG_PER_S} a second of a guest; send slower."
+                )
             match command:
                 case Query() | Learn() | Find() | Pair():
                     self._ask(path, command, sender)

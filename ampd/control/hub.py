@@ -30,7 +30,7 @@ from ampd.session import Session
 from ampd.state import Change, Event, Faulted, Swapped, Tuned
 
 MAX_SUBSCRIBERS = 32
-MAX_GUESTS = 16  # of them, so that the others find room
+MAX_GUESTS, MAX_OF_GUEST = 16, 4  # of them, so that the others find room; of one machine
 MAX_PATTERNS = 16  # of one subscriber
 MIN_GAP_S = 0.02  # between two values of one address for one subscriber
 HOLD_S = 0.1
@@ -267,10 +267,11 @@ class Hub:
             known.until_s, known.lease_s = max(known.until_s, now + lease_s), lease_s
             return known
         is_guest = peer.rights is Rights.GUEST
-        guests = sum(each.rights is Rights.GUEST for each in self._subscribers)
-        if len(self._subscribers) >= MAX_SUBSCRIBERS or (is_guest and guests >= MAX_GUESTS):
-            most = MAX_GUESTS if is_guest else MAX_SUBSCRIBERS
-            raise CommandError(f"subscribe: there are {most} subscribers already.")
+        guests = [p.place[0] for p in self._subscribers if p.rights is Rights.GUEST]
+        is_full = len(guests) >= MAX_GUESTS or guests.count(peer.place[0]) >= MAX_OF_GUEST
+        if len(self._subscribers) >= MAX_SUBSCRIBERS or (is_guest and is_full):
+            count = len(guests) if is_guest else MAX_SUBSCRIBERS
+            raise CommandError(f"subscribe: there are {count} subscribers already.")
         subscriber = Subscriber(now + lease_s, lease_s)
         self._subscribers[peer] = subscriber
         return subscriber

@@ -23,6 +23,7 @@ MAX_HELD = 256  # addresses of one source
 MAX_HELD_BYTES = 1472  # of one message: what an Ethernet frame carries
 MAX_HELD_ALL = 4096
 TURN_S = 0.005
+READ_PER_S = 20_000  # messages that are read of a stream whose source is over its limit
 LOG_LINES_PER_S = 8  # and at most one more, which says how many were left out
 
 Sender = TypeVar("Sender")
@@ -46,11 +47,31 @@ class Bucket:
         return True
 
 
+class Buckets:
+    """One for each machine that was heard of late."""
+
+    def __init__(self, rate_per_s: float, burst: float) -> None:
+        self._rate_per_s, self._burst = rate_per_s, burst
+        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
+
+    def take(self, key: Hashable) -> bool:
+        """Whether this one had one left to take."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= MAX_SOURCES:
+                self._buckets.popitem(last=False)
+            bucket = self._buckets[key] = Bucket(self._rate_per_s, self._burst)
+        self._buckets.move_to_end(key)
+        return bucket.take()
+
+
 class Source(Generic[Sender]):
-    """What one source may still send, and what of it waits, oldest first."""
+    """What one source may still send, and what of it waits, oldest first. is_over: its last message
+    was one too many."""
 
     def __init__(self) -> None:
         self.bucket = Bucket(RATE_PER_S, BURST)
+        self.is_over = False
         self.held: OrderedDict[bytes, tuple[bytes, Sender]] = OrderedDict()
 
 
@@ -68,11 +89,17 @@ class Sources(Generic[Sender]):
         """Whether the source may do one thing now that is not held for later."""
         return self._find(key).bucket.take()
 
+    def is_over(self, key: Hashable) -> bool:
+        """Whether the source sends more than is handled."""
+        source = self._sources.get(key)
+        return source is not None and source.is_over
+
     def take(self, key: Hashable, message: bytes, sender: Sender) -> None:
         """Handle one OSC message of the source now, or later, or drop it for a newer one."""
         source = self._waiting.get(key) or self._find(key)
         held = source.held
-        if not held and source.bucket.take():
+        source.is_over = bool(held) or not source.bucket.take()
+        if not source.is_over:
             self._handle(message, sender)
             return
         if len(message) > MAX_HELD_BYTES:

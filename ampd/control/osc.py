@@ -15,7 +15,7 @@ from ampd.command import Value
 from ampd.control.desk import Desk
 from ampd.control.gate import Gate, Place, Refused, Rights, source_of
 from ampd.control.hub import Paired, Peer
-from ampd.control.limits import Hush, Sources
+from ampd.control.limits import READ_PER_S, Hush, Sources
 from ampd.control.packet import (
     MAX_DATAGRAM,
     PacketError,
@@ -79,6 +79,12 @@ class Reception:
     def has_turn(self, sender: Peer) -> bool:
         """Whether the sender may do one thing now that is no OSC message."""
         return self._sources.has_turn(source_of(sender.place, sender.rights))
+
+    def pause_s(self, sender: Peer, messages: int) -> float:
+        """How long a stream that gave so many messages is not read: a datagram too many is lost
+        where it comes in, but a stream would come through in full."""
+        is_over = self._sources.is_over(source_of(sender.place, sender.rights))
+        return messages / READ_PER_S if is_over else 0.0
 
     def close(self) -> None:
         """Drop what waits."""

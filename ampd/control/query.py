@@ -27,7 +27,7 @@ from ampd import __version__
 from ampd.codes import code
 from ampd.control.gate import HOW_TO_PAIR, Gate, Place, Rights
 from ampd.control.hub import Hub
-from ampd.control.limits import Bucket, Hush
+from ampd.control.limits import Buckets, Hush
 from ampd.control.namespace import Node, find_node, tree
 from ampd.control.osc import Reception
 from ampd.control.packet import MAX_DATAGRAM, encode
@@ -44,8 +44,7 @@ MAX_UNSENT = 2000  # messages to one WebSocket that does not read
 PING_PERIOD_S = 10.0
 KEEPALIVE_S = 15.0  # of a connection without a request
 UPLOAD_LIMIT_S = 120.0
-REQUESTS_PER_S, REQUEST_BURST = 50, 100  # of one machine of the network
-MAX_HOSTS = 256
+REQUESTS_PER_S, REQUEST_BURST = 20, 60  # of one machine of the network
 COOKIE_AGE_S = 400 * 24 * 3600  # as long as browsers keep one
 HTTP_LIMIT = 429
 ATTRIBUTES = (
@@ -163,7 +162,7 @@ class QueryServer:
         self.port = 0
         self._gate = gate
         self._hush = hush
-        self._buckets: dict[str, Bucket] = {}
+        self._requests = Buckets(REQUESTS_PER_S, REQUEST_BURST)
         self._session = session
         self._hub = hub
         self._reception = reception
@@ -211,7 +210,8 @@ class QueryServer:
         """What holds for every request."""
         if not _is_own_name(_host(request)):
             return _json({"error": "ask by an address, localhost or a .local name"}, 403)
-        if self._rights(request) is not Rights.LOCAL and not self._bucket(request).take():
+        is_here = self._rights(request) is Rights.LOCAL
+        if not is_here and not self._requests.take(request.remote):
             return _json({"error": f"at most {REQUESTS_PER_S} requests a second"}, HTTP_LIMIT)
         return await handler(request)
 
@@ -223,12 +223,6 @@ class QueryServer:
     @property
     def _cookie_name(self) -> str:
         return f"ampd-{self.port}"  # browsers tell hosts apart, not ports
-
-    def _bucket(self, request: web.Request) -> Bucket:
-        host = request.remote or ""
-        if host not in self._buckets and len(self._buckets) >= MAX_HOSTS:
-            self._buckets.pop(next(iter(self._buckets)))
-        return self._buckets.setdefault(host, Bucket(REQUESTS_PER_S, REQUEST_BURST))
 
     async def _pair(self, request: web.Request) -> web.Response:
         """POST {"token": TOKEN}: a cookie for the browser that knows it. From the page alone."""
@@ -356,6 +350,8 @@ class QueryServer:
                     self._reception.receive(message.data, peer)
                 elif message.type == WSMsgType.TEXT and self._reception.has_turn(peer):
                     self._take_text(message.data, peer)
+                if pause_s := self._reception.pause_s(peer, 1):
+                    await asyncio.sleep(pause_s)
         finally:
             self._sockets.discard(peer)
             self._hub.hang_up(peer)

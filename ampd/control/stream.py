@@ -87,12 +87,21 @@ class OscStream(asyncio.Protocol):
         assert self._peer is not None
         assert self._transport is not None
         try:
-            for packet in self._deframer.feed(data):
+            packets = self._deframer.feed(data)
+            for packet in packets:
                 self._end_limit()
                 self._reception.receive(packet, self._peer)
+            if pause_s := self._reception.pause_s(self._peer, len(packets)):
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_later(pause_s, self._read_on)
         except PacketError as error:
             self._reception.complain(self._peer, str(error))
             self._transport.abort()
+
+    def _read_on(self) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_limit()

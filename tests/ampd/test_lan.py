@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from ampd.control import query, stream
+from ampd.control.desk import LONG_BURST
 from ampd.control.gate import HOW_TO_PAIR
 from ampd.control.limits import BURST
 from ampd.control.packet import decode, encode
@@ -256,10 +258,27 @@ def test_guests_do_not_fill_the_queue(lan: Served) -> None:
         for number in range(120):
             guest.send("/ampd/rig", ("drive", "clean")[number % 2])
             guest.send("/ampd/rig/next")
-        here.send("/ampd/gain/gain_db", 2.0)
-        here.send("/ampd/rig", "loud")
+        here.send("/ampd/master_db", -3.0)
         held.set()
-        assert here.until("/ampd/rig") == ["loud"]
+        assert here.receive() == ("/ampd/master_db", [-3.0])
+
+
+def test_guest_gets_few_long_answers_and_few_subscriptions(lan: Served) -> None:
+    with lan.client(GUEST) as guest, lan.client(PHONE) as phone, lan.client() as here:
+        known(guest)
+        refused = 0
+        for _ in range(3 * LONG_BURST):
+            answer = guest.ask("/ampd/status")
+            refused += answer[0] == "/ampd/error" and "send slower" in answer[1][1]
+        assert refused > LONG_BURST
+        known(phone)
+        for port in range(20000, 20004):
+            phone.send("/ampd/subscribe", port, "/ampd/nothing")
+            assert phone.until("/ampd/subscribe") == [30]
+        phone.send("/ampd/subscribe", "/ampd/nothing")
+        assert "4 subscribers already" in phone.until("/ampd/error")[1]
+        for _ in range(3 * LONG_BURST):
+            assert here.ask("/ampd/status")[0] == "/ampd/status"
 
 
 def test_bad_packet_of_the_network_is_not_answered(lan: Served) -> None:
@@ -323,6 +342,18 @@ def test_subscription_of_a_paired_connection_ends_with_it(lan: Served, pairing: 
         with connect(lan, PHONE) as phone:
             packet = encode(f"/ampd/{pairing.token}/subscribe", ["/ampd/mix"])
             assert tcp_ask(phone, packet)[0] == f"/ampd/{pairing.token}/mix"
+
+
+def test_stream_that_sends_too_much_is_read_slower_and_its_last_value_comes(lan: Served) -> None:
+    packets = [encode("/ampd/mute", [bool(number % 2)]) for number in range(5000)]
+    packets.append(encode("/ampd/rig", ["drive"]))
+    with connect(lan, GUEST) as guest, lan.client() as here:
+        guest.sendall(b"".join(struct.pack(">i", len(each)) + each for each in packets))
+        here.alive()  # others do not wait for it
+        deadline_s = time.monotonic() + LIMIT_S
+        while here.ask("/ampd/rig") != ["/ampd/rig", ["drive"]]:
+            assert time.monotonic() < deadline_s
+        assert lan.session.state.globals["mute"] is True
 
 
 def test_machine_of_the_network_has_so_many_connections_and_this_one_its_own(
@@ -436,19 +467,19 @@ def test_name_that_a_stranger_can_point_here_is_not_served(
 
 
 def test_requests_of_one_machine_are_counted(lan: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "REQUESTS_PER_S", 1e-3)
-    monkeypatch.setattr(query, "REQUEST_BURST", 20)
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)  # no second goes by
+    monkeypatch.setattr("ampd.control.limits.time", clock)
     connection = http.client.HTTPConnection(
         "127.0.0.1", lan.port, timeout=LIMIT_S, source_address=(GUEST, 0)
     )
     found = []
-    for _ in range(25):
+    for _ in range(query.REQUEST_BURST + 5):
         connection.request("GET", "/page/icon.svg")
         answer = connection.getresponse()
         answer.read()
         found.append(answer.status)
     connection.close()
-    assert found == [200] * 20 + [429] * 5
+    assert found == [200] * query.REQUEST_BURST + [429] * 5
     assert request(lan, "GET", "/ampd/rig", PHONE)[0] == 200
     assert request(lan, "GET", "/ampd/rig", "127.0.0.1")[0] == 200
 
