@@ -38,6 +38,11 @@ CODES: Mapping[str, Code] = {
         "taken. The new one was closed; this machine's own always find room.",
         "Close pages and controllers that are not used; look at the machine that the text names.",
     ),
+    "FILES-FULL": Code(
+        "The process has no descriptors left, so no new connection is taken. The sound, OSC over "
+        "UDP and the connections that are there go on; new ones are served again by themselves.",
+        "Look who holds connections to the port: `ss -tn sport = :9010`.",
+    ),
     "HTTP-DROPPED": Code(
         "A request that is no HTTP was dropped.",
         "Look at the sender that the text names. Hostile or broken, it harms nothing.",

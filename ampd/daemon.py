@@ -3,7 +3,7 @@
 Who runs where:
 
     main thread    the asyncio loop: OSC, HTTP, Session (State, commands, facts), signals
-    "asyncio_N"    workers of asyncio.to_thread: rig files, building of chains, the tuner's look at
+    "worker_N"     workers of asyncio.to_thread: rig files, building of chains, the tuner's look at
                    the guitar; one engine call at a time (Driver's lock), GIL released in it
     watchfiles     its own thread: waits for files that change
     "finder"       only where the index cannot be written: reads the library, at the lowest
@@ -15,12 +15,18 @@ Who runs where:
 """
 
 import asyncio
+import errno
 import logging
+import math
 import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ampd.codes import code
 from ampd.command import SelectRig
 from ampd.config import Config
 from ampd.control.gate import Gate
@@ -49,6 +55,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WORKERS = 6
+COMPLAINT_S = 10.0  # between two that say the same
+
 
 @dataclass(frozen=True)
 class Start:
@@ -70,6 +79,8 @@ async def run(config: Config, start: Start, headstart: Headstart | None = None) 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.set_exception_handler(Complaints())
+    await _start_workers(loop)
     session, finder = _session(config)
     control = ControlServer(session, _gate(config))
     files = Generations(config.paths.state, config.jack.client_name)
@@ -109,6 +120,35 @@ async def run(config: Config, start: Start, headstart: Headstart | None = None) 
         await keeper.stop()
         await session.stop()
     return clean
+
+
+class Complaints:
+    """What the loop has to say of itself. Where there are no descriptors left it would say so a
+    hundred times a second."""
+
+    def __init__(self) -> None:
+        self._said_s = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            log.error(context["message"], exc_info=error, extra=code("INTERNAL"))
+        elif loop.time() - self._said_s >= COMPLAINT_S:
+            self._said_s = loop.time()
+            log.warning("No connection can be taken: %s.", error.strerror, extra=code("FILES-FULL"))
+
+
+async def _start_workers(loop: asyncio.AbstractEventLoop) -> None:
+    """All threads of asyncio.to_thread at once, and none for each child: one that is started later
+    may find no memory, and Python then waits for it for ever."""
+    if sys.version_info < (3, 12):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(loop)
+        asyncio.set_child_watcher(watcher)
+    workers = ThreadPoolExecutor(WORKERS, "worker")
+    loop.set_default_executor(workers)
+    together = threading.Barrier(WORKERS)
+    await asyncio.gather(*(loop.run_in_executor(None, together.wait) for _ in range(WORKERS)))
 
 
 def _listens(config: Config) -> str:

@@ -115,6 +115,10 @@ def build(
             info = engine.install(slot, to_spec(rows, impulses, loaded))
         except (LoadError, AudioFileError) as error:
             raise RigError(f"{rig.path or rig.name}: {error}") from error
+        except MemoryError as error:
+            raise RigError(
+                f"{rig.path or rig.name}: there is too little memory to build it."
+            ) from error
     notes = [f"{model.path}: {text}" for model in info.models for text in model.warnings]
     return Built(
         plan=plan,

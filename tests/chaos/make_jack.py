@@ -29,7 +29,7 @@ SETTINGS = {
     "input": '"ear:tone"',
     "outputs": '["ear:left", "system:playback_2"]',
 }
-BY_HAND = ("ampd:out_2", "ear:left")
+BY_HAND = ("ampd:out_2", "system:playback_1")
 TAKEN_AWAY = ("ampd:out_2", "system:playback_2")
 RIG, KNOB, VALUE = "net", "amp/gain_db", 4.5
 RATES, PERIODS = (44_100, 48_000, 96_000), (32, 64, 96, 128, 256, 512, 1024)

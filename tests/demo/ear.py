@@ -13,7 +13,8 @@ ports are there), `linked`, and `heard` with what was heard:
     rms       of the later one
     level_db  its harmonics 1 to 4
 
-It goes on with its tone until SIGTERM.
+It goes on with its tone until SIGTERM, and then says `over` with `silent_ms`, the longest silence
+since the first sample.
 """
 
 import argparse
@@ -48,6 +49,7 @@ class Ear:
         self._next: int | None = None
         self._wave = (TONE * np.sin(2 * np.pi * np.arange(PERIOD) / PERIOD)).astype(np.float32)
         self.gaps = 0
+        self._silent = self.silent = 0  # frames of the silence that lasts; the longest one
         self.seconds: dict[str, float] = {}
         self.full = threading.Event()
         client.set_process_callback(self._process)
@@ -70,11 +72,21 @@ class Ear:
             self.seconds["heard"] = now_s + int(loud[0]) / self._client.samplerate
             self.gaps = 0
             heard = heard[loud[0] :]
+        self._note_silence(heard)
         chunk = heard[: len(self._take) - self._taken]
         self._take[self._taken : self._taken + len(chunk)] = chunk
         self._taken += len(chunk)
         if self._taken == len(self._take):
             self.full.set()
+
+    def _note_silence(self, heard: NDArray[np.float32]) -> None:
+        loud = np.flatnonzero(np.abs(heard) > HEARD)
+        if not len(loud):
+            self._silent += len(heard)
+            return
+        gaps = np.diff(loud, prepend=-1 - self._silent) - 1
+        self.silent = max(self.silent, int(gaps.max()))
+        self._silent = len(heard) - 1 - int(loud[-1])
 
     def _registered(self, port: Any, is_new: bool) -> None:
         if is_new and port is not None and port.name.startswith(f"{self._theirs}:"):
@@ -149,6 +161,7 @@ def main() -> None:
             say(event=event, second=ear.seconds[event])
     say(event="heard", second=ear.seconds["heard"], **ear.judged())
     ended.wait()
+    say(event="over", silent_ms=1000 * ear.silent / client.samplerate)
     client.deactivate()
     client.close()
 
