@@ -13,8 +13,9 @@ ports are there), `linked`, and `heard` with what was heard:
     rms       of the later one
     level_db  its harmonics 1 to 4
 
-It goes on with its tone until SIGTERM, and then says `over` with `silent_ms`, the longest silence
-since the first sample.
+It goes on with its tone until SIGTERM, says `again` with the second whenever sound comes back after
+5 ms of silence or more, and in the end `over` with `silent_ms`, the longest silence since the first
+sample.
 """
 
 import argparse
@@ -34,6 +35,7 @@ TONE = 0.1
 HEARD = 1e-4  # of full scale
 EARLY, LATE, TAKEN = 10, 150, 170  # periods behind the first sample
 LOOK_S = 0.02
+GAP_S = 0.005
 
 
 class Ear:
@@ -49,6 +51,7 @@ class Ear:
         self._next: int | None = None
         self._wave = (TONE * np.sin(2 * np.pi * np.arange(PERIOD) / PERIOD)).astype(np.float32)
         self.gaps = 0
+        self.again: list[float] = []
         self._silent = self.silent = 0  # frames of the silence that lasts; the longest one
         self.seconds: dict[str, float] = {}
         self.full = threading.Event()
@@ -84,6 +87,8 @@ class Ear:
         if not len(loud):
             self._silent += len(heard)
             return
+        if self._silent > GAP_S * self._client.samplerate:
+            self.again.append(time.monotonic())
         gaps = np.diff(loud, prepend=-1 - self._silent) - 1
         self.silent = max(self.silent, int(gaps.max()))
         self._silent = len(heard) - 1 - int(loud[-1])
@@ -160,7 +165,11 @@ def main() -> None:
         if event in ear.seconds:
             say(event=event, second=ear.seconds[event])
     say(event="heard", second=ear.seconds["heard"], **ear.judged())
-    ended.wait()
+    told = 0
+    while not ended.wait(LOOK_S):
+        for second in ear.again[told:]:
+            say(event="again", second=second)
+            told += 1
     say(event="over", silent_ms=1000 * ear.silent / client.samplerate)
     client.deactivate()
     client.close()
