@@ -6,6 +6,7 @@ the first sample that it hears, and only where the rig sounds then as it does la
 """
 
 import os
+import shutil
 import signal
 import statistics
 import sys
@@ -129,6 +130,38 @@ class World:
         self.stage.run(verb, [verb, *pair])
 
 
+class PipeWorld(World):
+    """The same where PipeWire is the server, without a session manager."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.server = stage.start("pipewire", ["pipewire"])
+        self.daemon = stage.start_daemon("--rig", RIG, settings=SETTINGS, program=DAEMON)
+        self.osc = self.daemon.osc()
+        self._ear = stage.start("ear", EAR)
+
+    def restart(self, rate_hz: int = 48_000, period_frames: int = 64) -> Life:
+        self.kill()
+        self.new_ear()
+        self.server = self.stage.start("pipewire", ["pipewire"])
+        return self.heard()
+
+
+@contextmanager
+def pipe_world() -> Iterator[World]:
+    if not can_unshare() or not all(map(shutil.which, ("pipewire", "pw-jack"))):
+        raise NotHereError("pipewire and pw-jack, or the right to unshare a mount namespace")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        wrapper = ("env", f"XDG_RUNTIME_DIR={runtime}", f"HOME={runtime}", "pw-jack", "-p", "64")
+        with Stage(folder, private=True, wrapper=wrapper) as stage:
+            write_library(folder)
+            with PipeWorld(stage) as made:
+                yield made
+
+
 @contextmanager
 def world() -> Iterator[World]:
     if not can_unshare():
@@ -172,6 +205,18 @@ def measure_killed(full: bool) -> Result:
         alive = made.daemon.running.process.pid == pid and not made.daemon.running.ended
     more = f"; rig, knob and links by hand {good} of {len(lives)}"
     return told(lives, alive and good == len(lives), more)
+
+
+def measure_pipewire(full: bool) -> Result:
+    """PipeWire killed and restarted."""
+    lives, good = [], 0
+    with pipe_world() as made:
+        for _ in range(50 if full else 1):
+            lives.append(made.restart())
+            good += made.is_as_left()
+        ended = made.daemon.running.ended
+    more = f"; rig and knob {good} of {len(lives)}"
+    return told(lives, good == len(lives) and not ended, more)
 
 
 def measure_rates(full: bool) -> Result:
@@ -249,6 +294,12 @@ FAULTS = (
         "jackd killed -9 and restarted",
         "sound <= 1 s median, <= 2 s longest after the server is back; same rig, same links",
         measure_killed,
+    ),
+    Fault(
+        "F1p",
+        "PipeWire killed -9 and restarted",
+        "the same",
+        measure_pipewire,
     ),
     Fault(
         "F3",

@@ -117,9 +117,9 @@ class Ear:
 
 
 def spectrum(periods: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Amplitudes of the tone's harmonics: where a server loses frames, the phase jumps and they
-    stay. What is constant is left out: it settles slowly."""
-    found: NDArray[np.float64] = np.abs(np.fft.rfft(periods.mean(axis=0)))[1:] / PERIOD * 2
+    """Amplitudes of the tone's harmonics, the median of the periods: where a server loses frames
+    the phase jumps, and they stay. What is constant is left out: it settles slowly."""
+    found: NDArray[np.float64] = np.median(np.abs(np.fft.rfft(periods)), axis=0)[1:] / PERIOD * 2
     return found
 
 
