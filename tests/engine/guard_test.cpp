@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fixtures.hpp"
+#include "toy.hpp"
 
 using namespace amp;
 using namespace amp::test;
@@ -182,6 +183,52 @@ TEST_CASE("where one block is not enough the next one rests, and a light one nev
   }
 }
 
+TEST_CASE("a block that rests already is not told to rest again") {
+  Told told;
+  told.callbacks(1, {0.1, 1.2});
+  REQUIRE(told.advices.size() == 2);
+  CHECK(told.advices[0].block == 1);
+  CHECK(told.advices[1].block == 0);
+}
+
+TEST_CASE("a block that wakes is heard once it has heard as much as it remembers") {
+  auto toy = std::make_unique<Toy>(192);
+  toy->latency = 192;
+  Stage stage(std::move(toy), kRate, 1);
+  std::vector<float> played;
+  const auto play = [&](size_t count) {
+    std::vector<float> all;
+    for (size_t at = 0; at < count; at += kPeriod) {
+      std::array<std::array<float, kMaxFrames>, 2> sides{};
+      for (float& sample : sides[0])
+        played.push_back(sample = 1 + 0.001F * static_cast<float>(played.size()));
+      Signal signal{.channel = {sides[0].data(), sides[1].data()},
+                    .width = 1,
+                    .frames = kPeriod,
+                    .clean = nullptr};
+      stage.process(signal);
+      all.insert(all.end(), sides[0].begin(), sides[0].end());
+    }
+    return all;
+  };
+  const auto dry = [&](size_t count) {
+    const size_t end = played.size() - 192;
+    return part(played, end - count, end);
+  };
+  play(640);
+  stage.rest();
+  play(512);
+  const std::vector<float> resting = play(64);
+  CHECK(resting == dry(64));
+  stage.wake();
+  const std::vector<float> waking = play(192);
+  CHECK(waking == dry(192));
+  play(512);
+  const std::vector<float> whole = play(64);
+  const std::vector<float> expected = dry(64);
+  for (size_t i = 0; i < whole.size(); ++i) CHECK(whole[i] == 3 * expected[i]);
+}
+
 TEST_CASE("what rests is tried again after ten seconds, once, and then left alone") {
   Told told;
   told.late({0.1, 1.2});
@@ -301,11 +348,12 @@ TEST_CASE("a rig that is left with a block at rest comes back whole") {
   for (int i = 0; i < 3; ++i) slow.callback(0.9, 0.4);
   CHECK(rests(slow.engine).size() == 1);
   slow.engine.select(1, false);
-  for (int i = 0; i < 50; ++i) slow.callback(0, 0);
+  for (int i = 0; i < 11 * kRate / kPeriod; ++i) slow.callback(0, 0);
+  CHECK(rests(slow.engine).empty());
   slow.engine.select(0, false);
   for (int i = 0; i < 200; ++i) slow.callback(0, 0);
   Slow whole;
-  for (int i = 0; i < 303 - 50; ++i) whole.callback(0, 0);
+  for (int i = 0; i < 203 + 11 * kRate / kPeriod; ++i) whole.callback(0, 0);
   CHECK(largest_difference(slow.callback(0, 0), whole.callback(0, 0)) < 1e-6F);
   CHECK(rests(slow.engine).empty());
 }
