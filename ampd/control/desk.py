@@ -252,7 +252,13 @@ class Desk:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
-                await self._execute(self._queue.pop(next(iter(self._queue))))
+                waiting = self._queue.pop(next(iter(self._queue)))
+                try:
+                    await self._execute(waiting)
+                except Exception:
+                    # A bug must cost one command, not the way in.
+                    log.exception("%s failed", waiting.command, extra=code("INTERNAL"))
+                    self._refuse_all(waiting, "an internal error; see the log.")
 
     async def _execute(self, waiting: Waiting) -> None:
         command = waiting.command
@@ -265,11 +271,6 @@ class Desk:
             value = await self._session.execute(command)
         except AmpdError as error:
             self._refuse_all(waiting, str(error))
-            return
-        except Exception:
-            # A bug must cost one command, not the way in.
-            log.exception("%s failed", command, extra=code("INTERNAL"))
-            self._refuse_all(waiting, "an internal error; see the log.")
             return
         for sender, path in waiting.senders.items():
             self._answer(sender, path, value)

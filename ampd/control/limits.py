@@ -152,7 +152,8 @@ class Sources(Generic[Sender]):
         return source
 
     def _turn(self) -> None:
-        self._timer = None
+        # First, so that nothing that goes wrong below leaves the rest waiting for ever.
+        self._timer = asyncio.get_running_loop().call_later(TURN_S, self._turn)
         for key, source in list(self._waiting.items()):
             while source.held and source.bucket.take():
                 _, (message, sender) = source.held.popitem(last=False)
@@ -160,8 +161,9 @@ class Sources(Generic[Sender]):
                 self._handle(message, sender)
             if not source.held:
                 del self._waiting[key]
-        if self._waiting:
-            self._timer = asyncio.get_running_loop().call_later(TURN_S, self._turn)
+        if not self._waiting:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Hush:

@@ -60,7 +60,7 @@ class Reception:
         self._desk = desk
         self._gate = gate
         self._hush = hush
-        self._sources: Sources[Peer] = Sources(self._handle)
+        self._sources: Sources[Peer] = Sources(self._try_handle)
 
     def receive(self, packet: bytes, sender: Peer) -> None:
         """Take one packet. A bad one raises nothing."""
@@ -89,6 +89,14 @@ class Reception:
     def close(self) -> None:
         """Drop what waits."""
         self._sources.close()
+
+    def _try_handle(self, message: bytes, sender: Peer) -> None:
+        try:
+            self._handle(message, sender)
+        except Exception:
+            # A bug must cost one message, not the way in.
+            if self._hush.has_room():
+                log.exception("A message of %s failed", sender, extra=code("INTERNAL"))
 
     def _handle(self, message: bytes, sender: Peer) -> None:
         try:

@@ -536,3 +536,23 @@ def test_websocket_of_a_guest_is_told_its_rights(lan: Served, pairing: Pairing) 
         assert decode(found[1]) == ("/ampd/error", ["/ampd/mix", f"mix: {HOW_TO_PAIR}"])
     with told(lan, f"ampd-{lan.port}={pairing.cookie()}") as found:
         assert [decode(each) for each in found] == [("/ampd/mix", [0.5])]
+
+
+def test_fault_of_ours_costs_one_message_and_not_the_way_in(
+    lan: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with lan.client() as here:
+        with monkeypatch.context() as patch:
+            patch.setattr("ampd.control.desk.read", fail)
+            for _ in range(2 * BURST):
+                here.send("/ampd/mix")
+            patch.setattr("ampd.control.desk.Desk._answer", fail)
+            here.send("/ampd/mix", 0.5)
+            while "an internal error" not in here.until("/ampd/error")[1]:
+                pass
+        assert here.ask("/ampd/rig") == ["/ampd/rig", ["clean"]]
+        assert here.ask("/ampd/mix", 0.25) == ["/ampd/mix", [0.25]]
+    assert sum(bool(record.exc_info) for record in caplog.records) <= 20
