@@ -6,9 +6,10 @@ The wire format is packet.py's, what a message does is desk.py's, who hears of c
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ampd.codes import code
 from ampd.command import Value
@@ -73,8 +74,9 @@ class Reception:
             self._sources.take(source_of(sender.place, sender.rights), message, sender)
 
     def replace(self, place: Place, packet: bytes) -> bool:
-        """Whether the packet of a flood replaced one of the same sender that waits."""
-        return self._sources.replace(place, packet) or self._sources.replace(place[0], packet)
+        """Whether the packet of a flood replaced one that waits, of the same socket of this
+        machine."""
+        return self._sources.replace(place, packet)
 
     def has_turn(self, sender: Peer) -> bool:
         """Whether the sender may do one thing now that is no OSC message."""
@@ -148,15 +150,16 @@ def _listener(address: str, arguments: Sequence[Value | int], sender: Peer) -> P
 @dataclass
 class Allowance:
     """What a place that may be forged is sent at most: as many bytes as came, so that nobody can
-    have us shout at a third one. hello: what goes where an answer does not fit."""
+    have us shout at a third one. number: of the place, which goes where an answer does not fit."""
 
     bytes_left: int
-    hello: bytes
+    number: Callable[[], int]
 
     def cut(self, packet: bytes) -> bytes:
         """What may be sent of the packet: all, the hello, or nothing."""
         if len(packet) > self.bytes_left:
-            packet = self.hello if len(self.hello) <= self.bytes_left else b""
+            hello = encode(f"{ROOT}hello", [self.number()])
+            packet = hello if len(hello) <= self.bytes_left else b""
         self.bytes_left -= len(packet)
         return packet
 
@@ -267,8 +270,7 @@ class OscEndpoint:
                 self._own.clear()
             self._own[place] = peer
         elif not self._gate.is_confirmed(place):
-            hello = encode(f"{ROOT}hello", [self._gate.number_for(place)])
-            peer = replace(peer, allowance=Allowance(size, hello))
+            peer = replace(peer, allowance=Allowance(size, partial(self._gate.number_for, place)))
         return peer
 
     def _replaces(self, data: bytes, before: bytes) -> bool:
