@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from ampd.codes import code
 from ampd.command import Value
@@ -46,6 +47,8 @@ MAX_AT_ONCE = 256  # datagrams, then the loop's other work has its turn
 MAX_KNOWN = 1024
 FLOAT_BYTES = 4
 EXPONENT = 0x7F  # all ones in the first byte, and it may be infinite or no number
+PACKET_INFO = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO)
+INFO_SPACE = socket.CMSG_SPACE(20)  # an address and the number of an interface
 PORT_CALLS = (f"{ROOT}subscribe", f"{ROOT}unsubscribe", f"{ROOT}ping")
 
 
@@ -73,7 +76,7 @@ class Reception:
         for message in messages:
             self._sources.take(source_of(sender.place, sender.rights), message, sender)
 
-    def replace(self, place: Place, packet: bytes) -> bool:
+    def replace(self, place: tuple[Any, ...], packet: bytes) -> bool:
         """Whether the packet of a flood replaced one that waits, of the same socket of this
         machine."""
         return self._sources.replace(place, packet)
@@ -172,6 +175,7 @@ class UdpPeer:
     udp: socket.socket = field(compare=False, repr=False)
     rights: Rights = field(default=Rights.LOCAL, compare=False)
     allowance: Allowance | None = field(default=None, compare=False, repr=False)
+    ours: bytes = field(default=b"", compare=False, repr=False)  # in6_pktinfo: where it was sent to
 
     @property
     def is_known(self) -> bool:
@@ -183,7 +187,10 @@ class UdpPeer:
             return
         # UDP promises nothing: a full buffer or a receiver that is gone loses the message.
         with suppress(OSError):
-            self.udp.sendto(packet, self.place)
+            if self.ours:
+                self.udp.sendmsg([packet], [(*PACKET_INFO, self.ours)], 0, self.place)
+            else:
+                self.udp.sendto(packet, self.place)
 
     def __str__(self) -> str:
         return f"{self.place[0]}:{self.place[1]}"
@@ -201,7 +208,7 @@ class OscEndpoint:
         self._gate = gate
         self._socket: socket.socket | None = None
         self._is_value: dict[bytes, bool] = {}
-        self._own: dict[Place, UdpPeer] = {}  # of this machine, which are many in a flood
+        self._own: dict[tuple[Any, ...], UdpPeer] = {}  # of this machine, which are many in a flood
 
     @property
     def port(self) -> int:
@@ -234,8 +241,10 @@ class OscEndpoint:
     def _read(self) -> None:
         """Take what is there; of two values that follow each other at one address the newer one."""
         assert self._socket is not None
-        held: tuple[bytes, Place] | None = None
-        receive, replace_held = self._socket.recvfrom, self._reception.replace
+        held: tuple[bytes, tuple[Any, ...]] | None = None
+        is_ipv6 = self._socket.family == socket.AF_INET6
+        receive = self._receive_ipv6 if is_ipv6 else self._socket.recvfrom
+        replace_held = self._reception.replace
         for _ in range(MAX_AT_ONCE):
             try:
                 data, place = receive(MAX_DATAGRAM + 1)
@@ -252,24 +261,32 @@ class OscEndpoint:
         if held is not None:
             self._take(*held)
 
-    def _take(self, data: bytes, place: Place) -> None:
+    def _receive_ipv6(self, size: int) -> tuple[bytes, tuple[Any, ...]]:
+        """A datagram, and host, port and which of our addresses it came to: an interface has
+        several, and an answer from another one is not taken for one."""
         assert self._socket is not None
-        peer = self._own.get(place) or self._peer(place[:2], len(data))
+        data, ancillary, _, place = self._socket.recvmsg(size, INFO_SPACE)
+        ours = [value for *kind, value in ancillary if tuple(kind) == PACKET_INFO]
+        return data, (place[0], place[1], *ours[:1])
+
+    def _take(self, data: bytes, place: tuple[Any, ...]) -> None:
+        assert self._socket is not None
+        peer = self._own.get(place) or self._peer(place[:2], len(data), *place[2:])
         if peer is not None:  # others are not even told that there is somebody
             self._reception.receive(data, peer)
 
-    def _peer(self, place: Place, size: int) -> UdpPeer | None:
+    def _peer(self, place: Place, size: int, ours: bytes = b"") -> UdpPeer | None:
         """Who has sent so many bytes; None where it may not come in."""
         assert self._socket is not None
         rights = self._gate.rights_of(place[0])
         if rights is None:
             return None
-        peer = UdpPeer(place, self._socket, rights)
-        if rights is Rights.LOCAL:
+        peer = UdpPeer(place, self._socket, rights, ours=ours)
+        if rights is Rights.LOCAL and not ours:
             if len(self._own) >= MAX_KNOWN:
                 self._own.clear()
             self._own[place] = peer
-        elif not self._gate.is_confirmed(place):
+        elif rights is Rights.GUEST and not self._gate.is_confirmed(place):
             peer = replace(peer, allowance=Allowance(size, partial(self._gate.number_for, place)))
         return peer
 
@@ -293,6 +310,7 @@ def _bound(host: str, port: int) -> socket.socket:
         udp.setblocking(False)
         if udp.family == socket.AF_INET6:  # IPv4 has an endpoint of its own
             udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         udp.bind((host, port))
     except OSError:
         udp.close()

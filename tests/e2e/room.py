@@ -46,9 +46,10 @@ def ask(source: str, to: str, *messages: tuple[str, list[Any]]) -> list[Any]:
     answer: list[Any] = []
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.bind((source, 0))
+        client.connect((to, PORT))  # an answer from another address is none
         client.settimeout(0.5)
         for address, arguments in messages:
-            client.sendto(encode(address, arguments), (to, PORT))
+            client.send(encode(address, arguments))
             try:
                 answer = list(decode(client.recv(65536)))
             except (TimeoutError, ConnectionError):
