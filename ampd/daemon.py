@@ -16,6 +16,7 @@ Who runs where:
 
 import asyncio
 import errno
+import gc
 import logging
 import math
 import signal
@@ -189,6 +190,9 @@ async def _look_through(session: Session, finder: Finder, keeper: Keeper) -> Non
     """The library is looked through once everything that plays is ready."""
     await session.bank_filled()
     keeper.note_again()
+    # What is there now stays. Python's collector would go through all of it again and again, and
+    # each time no command is heard for 30 ms.
+    gc.freeze()
     finder.refresh()
 
 

@@ -40,7 +40,7 @@ GARBAGE_PER_S = 20_000
 SETTLE_LIMIT_S, SETTLE_WAIT_S = 0.05, 2.0
 ANSWER_LIMIT_S, ANSWER_WAIT_S = 0.02, 2.0
 LOG_LINES_PER_S = 10
-FIRST = -10  # nice
+FIRST, AUTOGROUP = -10, Path("/proc/self/autogroup")  # nice; of what the session runs
 MORE_MEMORY_KB = 2048
 LOSS, DOUBLE, REORDER = 0.30, 0.05, 0.25
 ACK_LIMIT_S = 0.2
@@ -93,12 +93,15 @@ def flooder(port: int, packets: Sequence[bytes]) -> Iterator[Connection]:
 def first() -> Iterator[None]:
     """What is started meanwhile goes before what others do, where that is allowed."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    with suppress(PermissionError):
+    with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, FIRST)
+        AUTOGROUP.write_text(str(FIRST))
     try:
         yield
     finally:
-        os.setpriority(os.PRIO_PROCESS, 0, before)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
+            AUTOGROUP.write_text("0")
 
 
 def resident_kb(pid: int) -> int:
@@ -215,11 +218,8 @@ def measure_garbage(full: bool) -> Result:
             seconds = time.monotonic() - began_s
         said = log_lines(settings)[lines:]
     calm_ms, busy_ms = percentile_ms(calm, 99), percentile_ms(busy, 99)
-    if max(calm) > ANSWER_LIMIT_S:
-        slow_ms = 1000 * max(calm)
-        raise NotHereError(
-            f"answers take up to {slow_ms:.0f} ms without the garbage: a busy machine"
-        )
+    if calm_ms > 1000 * ANSWER_LIMIT_S:
+        raise NotHereError(f"1 % of the answers take {calm_ms:.0f} ms without the garbage")
     tracebacks = sum("Traceback" in line for line in said)
     return Result(
         f"99 % of {count} within {busy_ms:.1f} ms, longest {1000 * max(busy):.0f} ms, at "
@@ -359,7 +359,7 @@ def measure_radio(full: bool) -> Result:
             (folder / "rigs" / f"{rig}.yaml").write_text(text)
         pairing = Pairing(folder / "ampd.token")
         library = Library(folder / "rigs", folder / "models")
-        with serving(library, Gate(["192.168.0.0/16"], pairing)) as served:
+        with first(), serving(library, Gate(["192.168.0.0/16"], pairing)) as served:
             served.session.subscribe(done.append)
             radio = Radio(served.port, seed=3)
             sender = Sender(radio.port, pairing.token)
