@@ -21,6 +21,8 @@ MAX_BYTES = 256 * 1024
 PATTERN_LENGTH = 256
 MAX_PATTERNS = 32
 MAX_OUTPUTS = 2
+NAMED = 80  # characters of a name that an error repeats
+SHOWN = 300  # and of a value
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAX_NETWORKS = 32
 PRIVATE_NETWORKS = (
@@ -192,7 +194,10 @@ def _file(value: Any) -> Path:
 def _path(value: Any, what: str) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"{what}, absolute or relative to this file")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # ~name, and nobody is called so
+        raise ValueError(f"{what} of a user who is known here") from None
 
 
 def _profile(value: Any) -> str:
@@ -282,7 +287,7 @@ def parse_config(text: str, path: Path) -> Config:
     """Check the text of an ampd.toml that lies at `path`. Raises ConfigError."""
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # and a number that Python will not read
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     values = {section: _section(path, section, table) for section, table in document.items()}
     base = path.parent
@@ -311,11 +316,11 @@ def parse_config(text: str, path: Path) -> Config:
 def _section(path: Path, section: str, table: Any) -> dict[str, Any]:
     if section not in KEYS:
         raise ConfigError(
-            f"{path}: [{section}] is not a section{_near(section, KEYS)}; "
+            f"{path}: [{section[:NAMED]}] is not a section{_near(section, KEYS)}; "
             f"expected one of {', '.join(KEYS)}."
         )
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: {section} is {table!r}, expected a section [{section}].")
+        raise ConfigError(f"{path}: {section} is {_shown(table)}, expected a section [{section}].")
     return {key: _value(path, section, key, value) for key, value in table.items()}
 
 
@@ -323,17 +328,28 @@ def _value(path: Path, section: str, key: str, value: Any) -> Any:
     checks = KEYS[section]
     if key not in checks:
         raise ConfigError(
-            f"{path}: [{section}] {key} is not a key{_near(key, checks)}; "
+            f"{path}: [{section}] {key[:NAMED]} is not a key{_near(key, checks)}; "
             f"expected one of {', '.join(checks)}."
         )
     try:
         return checks[key](value)
     except ValueError as error:
-        raise ConfigError(f"{path}: [{section}] {key} is {value!r}, expected {error}.") from error
+        raise ConfigError(
+            f"{path}: [{section}] {key} is {_shown(value)}, expected {error}."
+        ) from error
+
+
+def _shown(value: Any) -> str:
+    """A value in an error: short, also where it is a list of a thousand numbers."""
+    try:
+        text = repr(value)
+    except ValueError:  # hexadecimal digits are read in any number, and not written
+        return "a number too long to be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _near(word: str, known: Mapping[str, object]) -> str:
     import difflib  # noqa: PLC0415 (a client starts sooner without)
 
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word[:NAMED], known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""

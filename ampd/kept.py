@@ -70,7 +70,7 @@ def to_keep(built: Built, state: State, boot: str) -> Kept | None:
 
 def encode(kept: Kept) -> bytes:
     """The whole content of a state file."""
-    return _sealed(json.dumps(asdict(kept), separators=(",", ":"), sort_keys=True).encode())
+    return sealed(json.dumps(asdict(kept), separators=(",", ":"), sort_keys=True).encode())
 
 
 def decode(data: bytes) -> Kept:
@@ -81,7 +81,7 @@ def decode(data: bytes) -> Kept:
         raise StateError("is empty, or no state file")
     if words[1] != b"%d" % VERSION:
         raise StateError(f"is of version {words[1][:16].decode('ascii', 'replace')}, not {VERSION}")
-    if data != _sealed(body[:-1]):
+    if data != sealed(body[:-1]):
         raise StateError("is spoilt: its checksum is another one")
     try:
         return _kept(json.loads(body))
@@ -96,7 +96,8 @@ def decode(data: bytes) -> Kept:
         raise StateError(f"does not hold a state ({type(error).__name__}: {error})") from error
 
 
-def _sealed(body: bytes) -> bytes:
+def sealed(body: bytes) -> bytes:
+    """One line of JSON behind what says that it is whole."""
     mark = b"ampd-state %d" % VERSION
     return b"%s %08x %d\n%s\n" % (mark, zlib.crc32(mark + body), len(body), body)
 

@@ -35,7 +35,7 @@ HEADER = """\
 
 def read_map(path: Path) -> tuple[Binding, ...]:
     """The bindings in `path`, none where there is no such file. Raises ConfigError."""
-    return _parse(_read(path), path)
+    return parse_map(_read(path), path)
 
 
 def add_binding(path: Path, binding: Binding) -> tuple[Binding, ...]:
@@ -62,14 +62,14 @@ def forget(path: Path, what: str) -> tuple[Binding, ...]:
 
 def _change(path: Path, goes: Callable[[Binding], bool], comes: Sequence[Binding]) -> None:
     data = _read(path)
-    before = _parse(data, path)
+    before = parse_map(data, path)
     after = (*(b for b in before if not goes(b)), *comes)
     text = data.decode("utf-8") or HEADER
     edited = _edit(text, [n for n, b in enumerate(before) if goes(b)], comes)
     if not _says(edited, after):
         edited = _head(text) + _block(after)
     # More than a file may hold must not be found out by the daemon.
-    _parse(edited.encode(), path)
+    parse_map(edited.encode(), path)
     _write(path, edited)
 
 
@@ -83,7 +83,8 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def _parse(data: bytes, path: Path) -> tuple[Binding, ...]:
+def parse_map(data: bytes, path: Path) -> tuple[Binding, ...]:
+    """The bindings in the bytes of a map. Raises ConfigError."""
     try:
         document = read_yaml(data, str(path))
     except RigError as error:
@@ -100,7 +101,7 @@ def _parse(data: bytes, path: Path) -> tuple[Binding, ...]:
 
 def _says(text: str, bindings: tuple[Binding, ...]) -> bool:
     try:
-        return _parse(text.encode(), Path()) == bindings
+        return parse_map(text.encode(), Path()) == bindings
     except ConfigError:
         return False
 

@@ -1,9 +1,9 @@
 """Bounded YAML: bytes -> plain values, and the line that each of them stands in.
 
 Rigs, sets and the player's MIDI map are read here.  A file is taken as hostile: at most 256 kB, at
-most 16 levels, one document, and no anchors, aliases, tags, merge keys or doubled keys, which is
-what turns a small YAML file into a large document.  All errors are RigError: file, line, what was
-found, what is expected.
+most 16 levels, no word or number of more than 500 characters, one document, and no anchors,
+aliases, tags, merge keys or doubled keys, which is what turns a small YAML file into a large
+document.  All errors are RigError: file, line, what was found, what is expected.
 """
 
 import math
@@ -17,6 +17,7 @@ from ampd.errors import RigError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
+MAX_SCALAR = 500  # characters of one word, text or number
 SHOWN = 40  # characters of a value that an error repeats
 
 # libyaml where PyYAML was built with it, else the same reader in Python.
@@ -173,6 +174,9 @@ def _refuse_marks(event: Any, where: str) -> None:
         raise RigError(f"{where}: anchors and aliases (& *) are not allowed; write it out.")
     if event.tag is not None:
         raise RigError(f"{where}: tags (!) are not allowed; write a plain value.")
+    if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
+        found = f"a value of {len(event.value)} characters"
+        raise RigError(f"{where}: {found}, expected at most {MAX_SCALAR}.")
 
 
 class _Level:

@@ -151,6 +151,26 @@ def test_bad_toml_names_its_line() -> None:
         parse_config("[osc]\nport = = 3\n", PLACE)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[osc]\nport = " + "9" * 5000,
+        "[osc]\nport = 0x" + "f" * 5000,
+        "[osc]\nport = [" + "0x1," * 5000 + "]",
+        "[" + "a" * 5000 + "]",
+        "[osc]\n" + "a" * 5000 + " = 1",
+        '[paths]\nrigs = "~nosuchuser/rigs"',
+    ],
+    ids=["decimal", "hexadecimal", "list", "section", "key", "nobody"],
+)
+def test_whatever_stands_there_is_told_in_one_short_sentence(text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(text, PLACE)
+    assert str(error.value).startswith(f"{PLACE}: ")
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)
+
+
 def test_missing_file_that_was_asked_for_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.toml: cannot be read \(No such file"):
         load_config(tmp_path / "gone.toml")

@@ -365,6 +365,11 @@ def test_empty_rig_is_clean(text: str) -> None:
         ("[a]: 1", "rigs/x.yaml:1: a key is a list or mapping, expected a word."),
         ("chain: " + "[" * 17 + "]" * 17, "rigs/x.yaml:1: nested deeper than 16 levels."),
         ("mix: " + "9" * 400, "rigs/x.yaml:1: mix is 9999"),
+        # Python reads hexadecimal digits in any number and then refuses to write them.
+        (
+            "mix: 0x" + "f" * 5000,
+            "rigs/x.yaml:1: a value of 5002 characters, expected at most 500.",
+        ),
     ],
 )
 def test_bad_rig_is_named_with_file_place_and_expected(text: str, sentence: str) -> None:
