@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan fuzz chaos test-arm bench \
+.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan tsan fuzz chaos test-arm bench \
 	bench-arm format clean
 
 PYTHON ?= python3
@@ -100,16 +100,28 @@ asan: $(VENV)/.apt  ## the engine's tests and the fuzzer's kept files under ASan
 	@cmake --build build/asan
 	ctest --test-dir build/asan --output-on-failure --timeout 900
 
-fuzz: $(VENV)/.apt  ## attack the model loader for MINUTES=10, or for RUNS=2000000 files
+tsan: $(VENV)/.apt  ## switches while a host plays under ThreadSanitizer, SWITCHES=100 of each kind
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/tsan -G Ninja -DAMP_SANITIZE=thread \
+	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
+	@cmake --build build/tsan --target engine_threads planted
+	AMP_THREADS_CHANGES=$(or $(SWITCHES),100) ctest --test-dir build/tsan --output-on-failure \
+	  --timeout 1800 -R 'engine_threads|planted_fault'
+
+FUZZERS := model midi osc rig state toml
+WHAT ?= $(FUZZERS)
+
+fuzz: $(VENV)/.fuzz  ## attack what is read, MINUTES=10 or RUNS=2000000 each (WHAT="model midi osc rig state toml")
 	$(call install_packages,$(RTSAN_PACKAGES))
 	@mkdir -p build
-	@cmake -S ampd/engine -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-22 -DAMP_FUZZ=ON \
+	@$(if $(filter model midi,$(WHAT)),cmake -S ampd/engine -B build/fuzz -G Ninja \
+	  -DCMAKE_CXX_COMPILER=clang++-22 -DAMP_FUZZ=ON \
 	  -DAMP_SANITIZE=address,undefined -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON \
-	  >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
-	@cmake --build build/fuzz --target fuzz_load fuzz_seeds
-	@build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds
-	@$(PYTHON) tests/fuzz/fuzz.py build/fuzz/fuzz/fuzz_load build/fuzz/seeds \
-	  $(if $(RUNS),--runs $(RUNS),--minutes $(or $(MINUTES),10))
+	  >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; })
+	@$(if $(filter model midi,$(WHAT)),cmake --build build/fuzz --target fuzz_model fuzz_midi fuzz_seeds)
+	@$(if $(filter model,$(WHAT)),build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds)
+	@for what in $(WHAT); do $(BIN)/python -m tests.fuzz.fuzz $$what \
+	  $(if $(RUNS),--runs $(RUNS),--minutes $(or $(MINUTES),10)); done
 
 chaos: $(VENV)/.dev  ## faults, attacks and power cuts: the table of systemd/RELIABILITY.md (ARGS="F1 F7")
 	$(BIN)/python -m tests.chaos $(or $(ARGS),--write systemd/RELIABILITY.md)
@@ -173,6 +185,10 @@ $(VENV)/.dev: $(VENV)/.tools pyproject.toml | $(VENV)/.demo
 	@echo "installing $(TORCH) and the development tools"
 	@$(PIP) $(TORCH)
 	@$(PIP) --no-build-isolation -e '.[train,dev]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.demo pyproject.toml
+	@$(PIP) --no-build-isolation -e '.[demo,fuzz]'
 	@touch $@
 
 $(VENV)/.plugin: $(VENV)/.demo pyproject.toml

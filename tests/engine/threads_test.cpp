@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -205,6 +206,7 @@ TEST_CASE("whatever control does while a host plays, each selection is answered 
     control.change_rigs(wanted_changes());
     stop = true;
     watcher.join();
+    std::printf("%d changes asked for, %d heard\n", wanted_changes(), control.heard());
     CHECK(control.unanswered() == 0);
     CHECK(control.heard() > wanted_changes() / 4);
     CHECK(host.peak() > 0);

@@ -1,7 +1,8 @@
-"""Run the fuzzer for so many executions or minutes and say in words how it went.
+"""Run a fuzzer for so many executions or minutes and say in words how it went.
 
-python tests/fuzz/fuzz.py FUZZER SEEDS [--runs N | --minutes N] [--work FOLDER]: seeds come from
-the kept corpus and SEEDS; what is found is kept in WORK/corpus and used again by the next run.
+python -m tests.fuzz.fuzz WHAT [--runs N | --minutes N] [--build FOLDER] [--work FOLDER]: model and
+midi are programs in BUILD/fuzz, osc, rig, state and toml readers in Python.  It begins with the
+kept corpus; what is found is kept in WORK/WHAT/corpus and used again by the next run.
 """
 
 import argparse
@@ -10,10 +11,15 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-KEPT = Path(__file__).with_name("corpus")
-DICTIONARY = Path(__file__).with_name("json.dict")
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+PROGRAMS = ("model", "midi")
+READERS = ("osc", "rig", "state", "toml")
+LONGEST = {"midi": 256, "osc": 512}  # bytes of an input
+MB = 256
 SECONDS_BETWEEN_LINES = 10
 # A machine that is stopped for a while makes no finding: the harness itself counts the CPU time.
 HANG_SECONDS = 300
@@ -22,22 +28,32 @@ DONE = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
 KINDS = {"crash": "a crash", "timeout": "a hang", "oom": "too much memory", "leak": "a leak"}
 
 
-def command(options: argparse.Namespace) -> list[str]:
+def fuzzer(what: str, build: Path) -> list[str]:
+    """The program of one fuzzer, and the folders and words that it alone has."""
+    if what in READERS:
+        return [sys.executable, "-m", "tests.fuzz.python_fuzzer", what]
+    program = [str(build / "fuzz" / f"fuzz_{what}")]
+    if what == "model":
+        program.append(f"-dict={HERE / 'json.dict'}")
+    return program
+
+
+def command(options: argparse.Namespace, work: Path) -> list[str]:
     bound = f"-runs={options.runs}" if options.runs else f"-max_total_time={options.minutes * 60}"
+    seeds = [str(options.build / "seeds")] if options.what == "model" else []
     return [
-        str(options.fuzzer),
+        *fuzzer(options.what, options.build),
         bound,
-        "-max_len=8192",
+        f"-max_len={LONGEST.get(options.what, 8192)}",
         f"-timeout={HANG_SECONDS}",
         f"-report_slow_units={HANG_SECONDS}",
-        "-rss_limit_mb=256",
-        "-malloc_limit_mb=256",
+        f"-rss_limit_mb={MB}",
+        f"-malloc_limit_mb={MB}",
         "-print_final_stats=1",
-        f"-dict={DICTIONARY}",
-        f"-artifact_prefix={options.work / 'found'}/",
-        str(options.work / "corpus"),
-        str(KEPT),
-        str(options.seeds),
+        f"-artifact_prefix={work / 'found'}/",
+        str(work / "corpus"),
+        str(HERE / "corpus" / options.what),
+        *seeds,
     ]
 
 
@@ -65,31 +81,43 @@ def follow(process: subprocess.Popen[bytes], log: Path) -> int:
     return count
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("fuzzer", type=Path)
-    parser.add_argument("seeds", type=Path)
-    bound = parser.add_mutually_exclusive_group(required=True)
-    bound.add_argument("--runs", type=int, default=0)
-    bound.add_argument("--minutes", type=int, default=0)
-    parser.add_argument("--work", type=Path, default=Path("build/fuzz/work"))
-    options = parser.parse_args()
+def attack(options: argparse.Namespace) -> int:
+    """0 where nothing was found."""
+    work = options.work / options.what
     for folder in ("corpus", "found"):
-        (options.work / folder).mkdir(parents=True, exist_ok=True)
-    before = set((options.work / "found").iterdir())
+        (work / folder).mkdir(parents=True, exist_ok=True)
+    before = set((work / "found").iterdir())
     start = time.monotonic()
-    log = options.work / "fuzz.log"
-    with subprocess.Popen(command(options), env=environment(), stderr=subprocess.PIPE) as process:
+    log = work / "fuzz.log"
+    with subprocess.Popen(
+        command(options, work),
+        env=environment(),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
         count = follow(process, log)
     minutes = (time.monotonic() - start) / 60
-    found = sorted(set((options.work / "found").iterdir()) - before)
+    found = sorted(set((work / "found").iterdir()) - before)
     for path in found:
         print(f"FOUND {KINDS.get(path.name.split('-')[0], 'a fault')}: {path}")
+    told = f"{options.what}: {count} executions in {minutes:.1f} min"
     if found or process.returncode != 0:
-        print(f"{count} executions in {minutes:.1f} min, not clean; the log is {log}")
+        print(f"{told}, not clean; the log is {log}")
         return 1
-    print(f"{count} executions in {minutes:.1f} min, clean: no crash, no leak, no hang")
+    print(f"{told}, clean: no crash, no leak, no hang")
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=(*PROGRAMS, *READERS))
+    bound = parser.add_mutually_exclusive_group(required=True)
+    bound.add_argument("--runs", type=int, default=0)
+    bound.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "fuzz")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "fuzz" / "work")
+    return attack(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":
