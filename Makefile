@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan tsan fuzz chaos test-arm bench \
+.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan tsan fuzz chaos soak test-arm bench \
 	bench-arm format clean
 
 PYTHON ?= python3
@@ -125,6 +125,9 @@ fuzz: $(VENV)/.fuzz  ## attack what is read, MINUTES=10 or RUNS=2000000 each (WH
 
 chaos: $(VENV)/.dev  ## faults, attacks and power cuts: the table of systemd/RELIABILITY.md (ARGS="F1 F7")
 	$(BIN)/python -m tests.chaos $(or $(ARGS),--write systemd/RELIABILITY.md)
+
+soak: $(VENV)/.dev  ## play for MINUTES=10 with the control side under load, a bare JACK client beside it
+	MINUTES=$(or $(MINUTES),10) $(BIN)/python -m tests.chaos R5
 
 test-arm: build/arm/.configured  ## the engine's tests built for aarch64, in qemu
 	@cmake --build build/arm
