@@ -94,7 +94,7 @@ async def run(config: Config, start: Start, headstart: Headstart | None = None) 
     try:
         await session.start(headstart=headstart if plays else None)
         if headstart is not None and plays:
-            session.report_wiring(WiringState(*headstart.wiring))
+            session.report(WiringState(*headstart.wiring))
             supervisor.start()
         await control.open(_listens(config), config.osc.port)
         announcer = await _announced(config, control)

@@ -59,7 +59,7 @@ class Keeper:
         files; None: what plays now was asked for and is kept at once."""
         self._loop = asyncio.get_running_loop()
         self._offered = self._on_disk = known
-        self._session.report_store(StoreState(str(self._files.newest)))
+        self._session.report(StoreState(str(self._files.newest)))
         self._end_events = self._session.subscribe(self._hear)
         self._thread.start()
         if known is None:
@@ -127,7 +127,7 @@ class Keeper:
             )
             log.warning(text, extra=code("STATE-WRITE"))
             self._error = error
-            self._session.report_store(StoreState(str(self._files.newest), False, text))
+            self._session.report(StoreState(str(self._files.newest), False, text))
         elif not error:
             if self._error:
                 log.info("%s: what plays is kept again.", self._files.newest)
@@ -137,7 +137,7 @@ class Keeper:
 
     def _tell(self, saved: bool) -> None:
         if not self._error:
-            self._session.report_store(StoreState(str(self._files.newest), saved))
+            self._session.report(StoreState(str(self._files.newest), saved))
 
     # --- the thread -----------------------------------------------------------------------------
 

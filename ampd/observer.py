@@ -150,21 +150,28 @@ class Observer:
         self.update(last_error=str(error))
         self.emit(Faulted(rig, str(error)))
 
-    def take_jack(self, jack: JackState) -> None:
-        """What the supervisor sees."""
+    def see(self, seen: JackState | WiringState | StoreState) -> None:
+        """What the supervisor and the keeper see."""
+        match seen:
+            case JackState():
+                self._see_jack(seen)
+            case WiringState():
+                self._see_wiring(seen)
+            case StoreState():
+                self._see_store(seen)
+
+    def _see_jack(self, jack: JackState) -> None:
         changed = jack.state != self.state.jack.state
         self.update(jack=jack)
         if changed:
             self.emit(Change("jack", jack.state))
 
-    def take_wiring(self, wiring: WiringState) -> None:
-        """What the player did to the links."""
+    def _see_wiring(self, wiring: WiringState) -> None:
         if wiring != self.state.wiring:
             self.update(wiring=wiring)
             self.emit(Change("jack", self.state.jack.state))
 
-    def take_store(self, store: StoreState) -> None:
-        """What the keeper sees."""
+    def _see_store(self, store: StoreState) -> None:
         before = self.state.store
         if store == before:
             return

@@ -112,7 +112,7 @@ async def resume(session: Session, kept: Kept) -> list[str]:
     Raises AmpdError where its rig cannot be played."""
     kept = kept.after_boot(session.boot)
     notes: list[str] = []
-    session.report_wiring(kept.wiring)
+    session.report(kept.wiring)
     with session.moving():
         with _noting(notes):
             await session.execute(SelectSet(kept.set))

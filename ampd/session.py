@@ -311,17 +311,9 @@ class Session:
             self._driver.host_active = False
         self._driver.wake()
 
-    def report_jack(self, jack: JackState) -> None:
-        """Take over what the supervisor sees."""
-        self._observer.take_jack(jack)
-
-    def report_wiring(self, wiring: WiringState) -> None:
-        """Take over what the player did to the links."""
-        self._observer.take_wiring(wiring)
-
-    def report_store(self, store: StoreState) -> None:
-        """Take over what the keeper sees."""
-        self._observer.take_store(store)
+    def report(self, seen: JackState | WiringState | StoreState) -> None:
+        """Take over what supervisor and keeper see."""
+        self._observer.see(seen)
 
     # --- files that changed (called for the watcher) --------------------------------------------
 

@@ -82,7 +82,7 @@ class Supervisor:
         """Begin to look for a server; returns at once."""
         self._loop = asyncio.get_running_loop()
         self._wiring = Wiring(self._config, self._session.state.wiring)
-        self._session.report_jack(self._jack("waiting", "looking for a server"))
+        self._session.report(self._jack("waiting", "looking for a server"))
         self._thread.start()
         self._watch = asyncio.create_task(self._watch_calls(), name="jack watch")
 
@@ -218,7 +218,7 @@ class Supervisor:
         )
         self._report(jack)
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._session.report_wiring, self._wiring.state)
+        self._loop.call_soon_threadsafe(self._session.report, self._wiring.state)
 
     def _greet_controllers(self, links: Sequence[Link], client: str) -> None:
         """A controller that was connected, by a pattern or by hand, is told all values."""
@@ -252,7 +252,7 @@ class Supervisor:
 
     def _report(self, jack: JackState) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._session.report_jack, jack)
+        self._loop.call_soon_threadsafe(self._session.report, jack)
 
     def _jack(self, state: str, reason: str = "") -> JackState:
         return JackState(state, reason, server_name(self._config), self._config.client_name)
@@ -280,7 +280,7 @@ class Supervisor:
             jack = self._session.state.jack
             if (jack.state, jack.reason) != ("lost", reason):
                 log.warning("JACK does not answer: %s.", reason, extra=code("JACK-HANGS"))
-                self._session.report_jack(replace(jack, state="lost", reason=reason))
+                self._session.report(replace(jack, state="lost", reason=reason))
             if host is not None and still_s > HANG_S and not self._is_released:
                 await self._take_back(host)
             if now - max(call[1], probed_s) >= STUCK_S:

@@ -109,7 +109,7 @@ def test_a_fader_is_few_writes_and_its_last_value_is_kept(library: Library, disk
 def test_what_did_not_change_is_not_written(library: Library, disk: Disk) -> None:
     async def story() -> None:
         async with keeping(library, disk) as (session, _):
-            session.report_jack(JackState("lost", "gone"))
+            session.report(JackState("lost", "gone"))
             await session.execute(SetParam("amp/gain_db", session.state.values["amp/gain_db"]))
             await asyncio.sleep(WRITTEN_S)
             assert disk.tries_s == []

@@ -99,7 +99,7 @@ def test_ready_comes_with_the_sound_and_status_with_every_change(
             task = asyncio.create_task(Herald(session).run())
             await asyncio.sleep(0.05)
             assert "READY=1" not in said(systemd)
-            session.report_jack(RUNNING)
+            session.report(RUNNING)
             await asyncio.sleep(0.05)
             assert "READY=1" in said(systemd)
             await session.execute(SetGlobal("mute", True))

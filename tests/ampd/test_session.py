@@ -324,7 +324,7 @@ def test_snapshot_is_one_line_of_json_with_everything(library: Library) -> None:
         async with opened(library) as (session, ear):
             await session.execute(SelectRig("clean"))
             await ear.swap("clean")
-            session.report_jack(JackState("running", links=(("a:b", "ampd:in_1"),)))
+            session.report(JackState("running", links=(("a:b", "ampd:in_1"),)))
             state = json.loads(session.snapshot().to_json())
             assert state["rig"] == "clean"
             assert state["jack"]["state"] == "running"
@@ -342,7 +342,7 @@ def test_jack_state_is_told_once_per_change(library: Library) -> None:
     async def story() -> None:
         async with opened(library) as (session, ear):
             for xruns in range(3):
-                session.report_jack(JackState("running", xruns=xruns))
+                session.report(JackState("running", xruns=xruns))
             assert ear.events == [Change("jack", "running")]
             assert session.state.jack.xruns == 2
 

@@ -76,7 +76,9 @@ def seeds(kind: str) -> list[bytes]:
         own.append((ROOT / "ampd.toml").read_bytes())
     elif kind == "state":
         levels = {"master_db": -3.0, "bypass": True}
-        full = Kept("lead", {"amp/gain_db": 3.5}, {"amp/model": "champ"}, "/m", "gig", levels, "b")
+        full = Kept(
+            "lead", {"amp/gain_db": 3.5}, {"amp/model": "champ"}, "/m", "gig", levels, boot="b"
+        )
         own += [encode_state(full), encode_state(full).partition(b"\n")[2]]
     else:
         own += [encode("/ampd/mix", [0.5]), encode("/ampd/rig", ["lead"])]
