@@ -3,8 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan tsan fuzz chaos soak test-arm bench \
-	bench-arm format clean
+.PHONY: help demo test test-long run lint check plugin plugin-install test-plugin rtsan asan tsan fuzz fuzz-programs chaos \
+	soak test-arm bench bench-arm format clean
 
 PYTHON ?= python3
 # Its own line, because a bare `torch` may pull a CUDA build of several GB. On a machine without a
@@ -111,17 +111,18 @@ tsan: $(VENV)/.apt  ## switches while a host plays under ThreadSanitizer, SWITCH
 FUZZERS := model midi osc rig state toml
 WHAT ?= $(FUZZERS)
 
-fuzz: $(VENV)/.fuzz  ## attack what is read, MINUTES=10 or RUNS=2000000 each (WHAT="model midi osc rig state toml")
-	$(call install_packages,$(RTSAN_PACKAGES))
-	@mkdir -p build
-	@$(if $(filter model midi,$(WHAT)),cmake -S ampd/engine -B build/fuzz -G Ninja \
-	  -DCMAKE_CXX_COMPILER=clang++-22 -DAMP_FUZZ=ON \
-	  -DAMP_SANITIZE=address,undefined -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON \
-	  >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; })
-	@$(if $(filter model midi,$(WHAT)),cmake --build build/fuzz --target fuzz_model fuzz_midi fuzz_seeds)
-	@$(if $(filter model,$(WHAT)),build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds)
+fuzz: $(VENV)/.fuzz $(if $(filter model midi,$(WHAT)),fuzz-programs)  ## attack what is read, MINUTES=10 or RUNS=2000000 each (WHAT="midi osc": some)
 	@for what in $(WHAT); do $(BIN)/python -m tests.fuzz.fuzz $$what \
 	  $(if $(RUNS),--runs $(RUNS),--minutes $(or $(MINUTES),10)); done
+
+fuzz-programs: $(VENV)/.apt
+	$(call install_packages,$(RTSAN_PACKAGES))
+	@mkdir -p build
+	@cmake -S ampd/engine -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-22 -DAMP_FUZZ=ON \
+	  -DAMP_SANITIZE=address,undefined -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON \
+	  >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
+	@cmake --build build/fuzz --target fuzz_model fuzz_midi fuzz_seeds
+	@build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds
 
 chaos: $(VENV)/.dev  ## faults, attacks and power cuts: the table of systemd/RELIABILITY.md (ARGS="F1 F7")
 	$(BIN)/python -m tests.chaos $(or $(ARGS),--write systemd/RELIABILITY.md)
