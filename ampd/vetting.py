@@ -52,7 +52,7 @@ BROKEN = 1e4  # the engine takes what is louder for broken
 MEMORY_BYTES = 512 * 1024 * 1024
 PROCESSOR_S = 5
 MEASURE_S = 2.0  # of these, after which no round begins
-PATIENCE_S = 15.0  # on a busy machine
+PATIENCE_S = 30.0  # on a busy machine
 FILES = 32
 PR_SET_NO_NEW_PRIVS = 38
 
