@@ -3,6 +3,7 @@
 A generator with a grammar; where atheris is installed it works beside libFuzzer's own changes.
 """
 
+import functools
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,8 @@ MARK = re.compile(rb"([:=])[^,}\]\n]*")
 Change = Callable[[bytes, Random, str], bytes]
 
 
-def seeds(kind: str) -> list[bytes]:
+@functools.cache
+def seeds_of(kind: str) -> list[bytes]:
     """What is shipped or written by the project itself, and all that was kept."""
     own = [path.read_bytes() for path in sorted((KEPT / kind).glob("*"))]
     if kind == "rig":
@@ -201,11 +203,3 @@ def _argument(chance: Random) -> float | bool | str | int:
         case 4:
             return chance.random() < 0.5
     return chance.choice(TEXTS)
-
-
-_seeds: dict[str, list[bytes]] = {}
-
-
-def seeds_of(kind: str) -> list[bytes]:
-    """seeds(), read once."""
-    return _seeds.setdefault(kind, seeds(kind))
