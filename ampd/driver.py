@@ -19,7 +19,7 @@ from ampd.codes import code
 from ampd.errors import EngineError
 from ampd.observer import Key, Observer, Report
 from ampd.rack import Engine
-from ampd.state import tuned
+from ampd.state import Levels, levels, tuned
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -72,6 +72,11 @@ class Driver:
         self._owed.clear()
         if engine.facts_fd() >= 0:
             asyncio.get_running_loop().add_reader(engine.facts_fd(), self._facts_ready)
+
+    def levels(self) -> Levels:
+        """How loud it was since the last call."""
+        heard = self.engine.levels()
+        return levels(*((h.peak, h.rms) for h in (heard.input, heard.left, heard.right)))
 
     def start(self) -> None:
         """Begin to drive and to listen."""

@@ -11,14 +11,15 @@ and the start goes the long way (resume.py), which needs none of this.
 What this module imports stands between the start and the first sound: no pathlib, no dataclasses.
 """
 
+from __future__ import annotations
+
+import _socket as socket  # its other half, in Python, is not needed for a look at a port
 import json
 import os
-import socket
 import stat
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ampd import __version__
 from ampd._engine import (
@@ -34,12 +35,16 @@ from ampd._engine import (
 )
 from ampd.places import boot_id, settings_files, state_folder
 
+TYPE_CHECKING = False  # mypy takes it for typing's, which costs as much as all else here
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 VERSION = 1
 MAX_BYTES = 4 * 1024 * 1024
 WAIT_S = 1.0  # for a JACK that does not answer; the start goes on without it
 
-Rows = dict[str, Any]  # a chain as JSON has it: what to_spec() takes
-Stamp = list[str | int]
+Rows: TypeAlias = "dict[str, Any]"  # a chain as JSON has it: what to_spec() takes
+Stamp: TypeAlias = "list[str | int]"
 
 
 class Headstart:
@@ -146,12 +151,13 @@ def begin(words: Sequence[str]) -> Headstart | None:
 
 
 def _begin(words: Sequence[str]) -> Headstart | None:
-    settings, place = _settings(words)
+    place = _place(words)
     if place is None:
         return None
-    client = settings.get("jack", {}).get("client_name", "ampd")
+    settings = _content(place).decode() if place else ""
+    client = said(settings, "jack", "client_name") or "ampd"
     base = os.path.dirname(place) if place else ""
-    state = settings.get("paths", {}).get("state") or state_folder()
+    state = said(settings, "paths", "state") or state_folder()
     path = os.path.join(base, os.path.expanduser(state), f"{client}.headstart")
     found, blob = unsealed(_content(path))
     if not _holds(found, place):
@@ -165,20 +171,27 @@ def _begin(words: Sequence[str]) -> Headstart | None:
     return Headstart(found, impulses)
 
 
-def _settings(words: Sequence[str]) -> tuple[Mapping[str, Any], str | None]:
-    """The settings, unchecked, and the path of their file, "" without one; None: arguments that ask
-    for something else than what played last."""
+def _place(words: Sequence[str]) -> str | None:
+    """The file of the settings, "" without one; None: arguments that ask for something else than
+    what played last."""
     if not words:
-        place = next((each for each in settings_files() if os.path.isfile(each)), "")
-    elif len(words) == 2 and words[0] == "--config":
-        place = words[1]
-    else:
-        return {}, None
-    if not place:
-        return {}, ""
-    import tomllib  # noqa: PLC0415
+        return next((each for each in settings_files() if os.path.isfile(each)), "")
+    if len(words) == 2 and words[0] == "--config":
+        return words[1]
+    return None
 
-    return tomllib.loads(_content(place).decode()), place
+
+def said(settings: str, section: str, key: str) -> str:
+    """A text in the plainest form that TOML has, "" where it is not. What is written otherwise is
+    not seen, and the start goes the long way: a reader of TOML takes longer than building a rig."""
+    here = ""
+    for line in settings.splitlines():
+        word, _, value = (part.strip() for part in line.partition("="))
+        if word.startswith("["):
+            here = word
+        elif here == f"[{section}]" and word == key and value.startswith('"'):
+            return value[1:].partition('"')[0]
+    return ""
 
 
 def _holds(found: Mapping[str, Any], place: str) -> bool:
@@ -191,8 +204,11 @@ def _holds(found: Mapping[str, Any], place: str) -> bool:
         return False
     host, port = found["listens"]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    probe = socket.socket(family, socket.SOCK_DGRAM)
+    try:
         probe.bind((host, port))
+    finally:
+        probe.close()
     return True
 
 

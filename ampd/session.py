@@ -48,7 +48,6 @@ from ampd.state import (
     State,
     StoreState,
     WiringState,
-    levels,
 )
 from ampd.stock import Settings, Stock
 
@@ -281,8 +280,7 @@ class Session:
 
     def levels(self) -> Levels:
         """How loud it was since the last call: the guitar, and the louder side of the output."""
-        heard = self._driver.engine.levels()
-        return levels(*((h.peak, h.rms) for h in (heard.input, heard.left, heard.right)))
+        return self._driver.levels()
 
     async def find(self, kind: str, words: str = "", offset: int = 0) -> Result:
         """What lies in the library: kind "model", "cab" or "rig"; words as Index.search takes them;

@@ -25,18 +25,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ampd.bank import Plan
-from ampd.cabinet import parse_impulse
 from ampd.errors import AudioFileError, LibraryError, NotVettedError, RigError
 from ampd.passports import Store, Verdict
-from ampd.probe import guitar_signal
-from ampd.rack import BlockSpec, LoadError, RigSpec, Trial, isas, load_model, to_impulse
+from ampd.rack import (
+    MOST_SECONDS,
+    READ_SECONDS,
+    BlockSpec,
+    LoadError,
+    RigSpec,
+    Trial,
+    isas,
+    load_model,
+    to_impulse,
+)
+from ampd.wav import Samples, parse_wav
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ampd.cabinet import Impulse
 
 MAX_BYTES = 32 * 1024 * 1024
 LIMIT_PERCENT = 60.0  # of a period, for one model
@@ -101,7 +114,7 @@ class Vetting:
         with _of_rig(plan):
             for path, is_model in _files(plan):
                 data = self._vouched(path, is_model, at)
-                held[path] = load_model(data, str(path)) if is_model else parse_impulse(path, data)
+                held[path] = load_model(data, str(path)) if is_model else _impulse(path, data)
         return replace(plan, held=held)
 
     def look(self, plan: Plan, at: tuple[int, int]) -> None:
@@ -164,6 +177,15 @@ class Vetting:
         if report.percent <= LIMIT_PERCENT or verdict.forced:
             self._store.keep_verdict(key, verdict)
         return verdict
+
+
+def _impulse(path: Path, data: bytes) -> "Samples | Impulse":
+    plain = parse_wav(data, READ_SECONDS, MOST_SECONDS)
+    if plain is not None:
+        return plain
+    from ampd.cabinet import parse_impulse  # noqa: PLC0415 (numpy is a sixth of all memory)
+
+    return parse_impulse(path, data)
 
 
 def _files(plan: Plan) -> list[tuple[Path, bool]]:
@@ -277,8 +299,10 @@ def confine() -> None:
         ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _loud(rate_hz: int) -> NDArray[np.float32]:
+def _loud(rate_hz: int) -> "NDArray[np.float32]":
     """What no guitar reaches: noise and a square wave of 100 Hz, full scale, and silence."""
+    import numpy as np  # noqa: PLC0415 (of the throw-away process alone)
+
     frames = round(LOUD_S * rate_hz)
     noise = np.random.default_rng(1).uniform(-1, 1, frames)
     square = np.sign(np.sin(2 * np.pi * 100 * (np.arange(frames) + 0.5) / rate_hz))
@@ -287,6 +311,10 @@ def _loud(rate_hz: int) -> NDArray[np.float32]:
 
 def _percent(trial: Trial, rate_hz: int, block: int) -> tuple[float, float]:
     """Share of a period that 999 of 1000 blocks keep to, the least of some rounds; and the peak."""
+    import numpy as np  # noqa: PLC0415
+
+    from ampd.probe import guitar_signal  # noqa: PLC0415
+
     guitar = guitar_signal(rate_hz)
     asked = np.resize(guitar, BLOCKS * block)
     period_ns = 1e9 * block / rate_hz
@@ -308,6 +336,8 @@ def _percent(trial: Trial, rate_hz: int, block: int) -> tuple[float, float]:
 
 
 def _examined(is_model: bool, name: str, data: bytes, rate_hz: int, block: int) -> dict[str, Any]:
+    from ampd.cabinet import parse_impulse  # noqa: PLC0415
+
     try:
         if is_model:
             spec = BlockSpec("amp", "amp", {}, name, loaded={name: load_model(data, name)})
@@ -331,6 +361,8 @@ def _examined(is_model: bool, name: str, data: bytes, rate_hz: int, block: int) 
 def main(arguments: Sequence[str]) -> int:
     """Examine what comes by stdin, and say what was found in one line of JSON."""
     kind, name, rate_hz, block = arguments
+    for module in ("ampd.cabinet", "ampd.probe"):  # while there are descriptors and memory
+        import_module(module)
     confine()
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     print(json.dumps(_examined(kind == "model", name, data, int(rate_hz), int(block))))

@@ -25,13 +25,19 @@ class Samples:
 
 
 def read_wav(path: Path, seconds: float, most_seconds: float) -> Samples | None:
-    """The first so many seconds of a WAV of one or two channels, at most `most_seconds` long, that
-    is finite and not silent; None for every other file. Blocks."""
+    """The same of a file; None for what is none, too. Blocks."""
     try:
         if not path.is_file() or path.stat().st_size > MAX_BYTES:
             return None
-        data = path.read_bytes()
+        return parse_wav(path.read_bytes(), seconds, most_seconds)
     except OSError:
+        return None
+
+
+def parse_wav(data: bytes, seconds: float, most_seconds: float) -> Samples | None:
+    """The first so many seconds of a WAV of one or two channels, at most `most_seconds` long, that
+    is finite and not silent; None for everything else."""
+    if len(data) > MAX_BYTES:
         return None
     chunks = _chunks(data)
     form, sound = chunks.get(b"fmt ", b""), chunks.get(b"data", b"")

@@ -19,7 +19,7 @@ from ampd.command import SelectRig, SetGlobal, SetParam
 from ampd.config import Config, load_config
 from ampd.encore import Encore
 from ampd.generations import Generations
-from ampd.headstart import Headstart, begin, sealed, unsealed
+from ampd.headstart import Headstart, begin, said, sealed, unsealed
 from ampd.kept import Kept
 from ampd.library import Library
 from ampd.rack import Engine, JackError
@@ -284,3 +284,18 @@ def test_mute_does_not_outlive_a_power_switch(
 @pytest.mark.parametrize("words", [["--rig", "clean"], ["--model", "x"], ["--config"], ["--help"]])
 def test_who_asks_for_something_gets_the_long_way(words: list[str]) -> None:
     assert begin(words) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[jack]\nclient_name = "me"\n', "me"),
+        ('[jack]\nclient_name="me" # mine = "yours"\n', "me"),
+        ('[osc]\nclient_name = "you"\n[jack]\n  client_name = "me"\n', "me"),
+        ("[jack]\nclient_name = 'me'\n", ""),
+        ('[jack]\nother = "me"\n', ""),
+        ("", ""),
+    ],
+)
+def test_plainest_form_of_a_setting_is_seen_and_no_other(text: str, found: str) -> None:
+    assert said(text, "jack", "client_name") == found

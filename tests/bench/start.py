@@ -21,14 +21,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tests.bench import ten_rigs
 from tests.demo.osc import free_port
-from tests.demo.stage import ROOT, Daemon, Stage, StageError, status, until, until_status
+from tests.demo.stage import ROOT, Daemon, Stage, StageError, status, until
 
 ASKED_MS, ASKED_PSS_MB = 300, 60
 SAME = 0.05
 READY_LIMIT_S = 20.0
+FILL_LIMIT_S = 120.0  # the first one examines every model
 EAR = (sys.executable, "-m", "tests.demo.ear")
 DAEMON = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "ampd")
 SETTINGS = {
@@ -104,15 +106,17 @@ def start(stage: Stage, port: int, rig: str, then: str) -> Started:
 def _leave(daemon: Daemon, rig: str, then: str) -> tuple[float, float]:
     """Have the daemon play `then` and keep it; its memory in MB before that, and JACK's of it."""
     with daemon.osc() as osc:
-        found = until_status(
-            osc, lambda s: all(each["built"] for each in s["rigs"]), "all rigs are built"
-        )
+        found = until(lambda: _filled(status(osc)), "all rigs are built", FILL_LIMIT_S)
         if rig and found["rig"] != rig:
             raise StageError(f"rig {rig} was left, {found['rig']} plays")
         used = pss_mb(daemon.running.process.pid)
         osc.ask("/ampd/rig", then)
         until(lambda: status(osc)["store"]["saved"], "the rig is kept")
     return used
+
+
+def _filled(state: dict[str, Any]) -> dict[str, Any]:
+    return state if all(each["built"] for each in state["rigs"]) else {}
 
 
 def pss_mb(pid: int) -> tuple[float, float]:
