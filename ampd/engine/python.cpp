@@ -497,6 +497,7 @@ void bind_jack(nb::module_& m) {
 }  // namespace
 
 NB_MODULE(_engine, m) {
+  nb::set_leak_warnings(false);  // what lives as long as the process is no leak
   nb::exception<amp::nn::LoadError>(m, "LoadError");
   nb::exception<amp::JackError>(m, "JackError");
   bind_models(m);
