@@ -200,6 +200,9 @@ def _of_rig(plan: Plan) -> Iterator[None]:
         yield
     except (LibraryError, AudioFileError, LoadError) as error:
         raise RigError(f"{plan.rig.path or plan.rig.name}: {error}") from error
+    except MemoryError as error:
+        text = f"{plan.rig.path or plan.rig.name}: there is too little memory to examine it."
+        raise RigError(text) from error
 
 
 def _place(at: tuple[int, int]) -> tuple[int, int]:
