@@ -1,12 +1,13 @@
 """How soon a started daemon is heard: one JSON line.
 
-    python -m tests.bench.start [--starts 10] [--each]
+    python -m tests.bench.start [--starts 10] [--each] [--first]
 
 A JACK server runs on a stage of its own and ten rigs lie in the set.  Each start plays on with
 another of the ten, as the one before has left it; tests/demo/ear.py gives it a tone and listens.
 Counted is from the fork of the process to the first sample, and only where that is the rig's own
 sound: a few periods of the tone later it sounds as it does 0.6 s later.  One start before is not
-counted: it fills the page cache and measures what is kept.
+counted: it fills the page cache and measures what is kept.  --first lets the daemon go
+before all that is not real-time (chrt -f 1), as on a box that does nothing else.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def write_set(folder: Path, rigs: Mapping[str, str]) -> list[str]:
     return names
 
 
-def start(stage: Stage, port: int, rig: str, then: str) -> Started:
+def start(stage: Stage, port: int, rig: str, then: str, program: Sequence[str] = DAEMON) -> Started:
     """Start a daemon, which must play on with `rig` ("": whatever), and leave it with `then`."""
     ear = stage.start("ear", EAR)
     ear.wait_for("back")
@@ -83,7 +84,7 @@ def start(stage: Stage, port: int, rig: str, then: str) -> Started:
         herald.settimeout(READY_LIMIT_S)
         os.environ["NOTIFY_SOCKET"] = str(path)
         began_s = time.monotonic()
-        daemon = stage.start_daemon(settings=SETTINGS, port=port, program=DAEMON)
+        daemon = stage.start_daemon(settings=SETTINGS, port=port, program=program)
         del os.environ["NOTIFY_SOCKET"]
         try:
             while b"READY=1" not in herald.recv(4096):
@@ -134,15 +135,16 @@ def pss_mb(pid: int) -> tuple[float, float]:
     return whole / 1024, jacks / 1024
 
 
-def measure(starts: int, folder: Path) -> list[Started]:
+def measure(starts: int, folder: Path, first: bool = False) -> list[Started]:
     """So many starts, each with the next of the ten rigs."""
     with Stage(folder, private=True, server_name="start") as stage:
         names = write_set(folder, ten_rigs.without_tails())
         stage.start_server()
         order = [names[n % len(names)] for n in range(starts + 1)]
         port = free_port()  # one for all: with the settings, what was noted for the next start goes
-        start(stage, port, "", order[0])
-        return [start(stage, port, *pair) for pair in pairwise(order)]
+        program = ("chrt", "-f", "1", *DAEMON) if first else DAEMON
+        start(stage, port, "", order[0], program)
+        return [start(stage, port, *pair, program) for pair in pairwise(order)]
 
 
 def row(found: Sequence[Started]) -> dict[str, object]:
@@ -174,9 +176,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--starts", type=int, default=10)
     parser.add_argument("--each", action="store_true", help="every start, a line each, as well")
+    parser.add_argument("--first", action="store_true", help="before all that is not real-time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(options.starts, Path(folder))
+        found = measure(options.starts, Path(folder), options.first)
     for each in found if options.each else ():
         print(json.dumps(asdict(each)))
     figure = row(found)
