@@ -57,7 +57,7 @@ JUMPS_S = (DAY_S, -DAY_S, 10 * YEAR_S, -10 * YEAR_S, 0)
 LIMITS = (16, 24, 32, 48, 64)  # descriptors
 HALF_OPEN = 1000
 EXAMINED_S = 20.0  # more than an examination may take
-STEPS_MB = (1, 2, 4, 8, 16, 32, 64, 128)
+STEPS_MB = (1, 4, 16, 64, 128, 256, 512, 1024)
 
 SHIFTED_CLOCK = r"""
 #define _GNU_SOURCE
@@ -315,7 +315,7 @@ FAULTS = (
     ),
     Fault(
         "F10",
-        "address space for 1 to 128 MB more (RLIMIT_AS)",
+        "address space for 1 to 1024 MB more (RLIMIT_AS)",
         "a rig that finds no room is refused with the reason, the sound goes on",
         measure_memory,
     ),
