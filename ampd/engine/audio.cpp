@@ -488,6 +488,7 @@ void Audio::measure(int64_t begin_ns, int frames) noexcept AMP_RT {
   const int64_t end_ns = clock_();
   const int64_t period_ns = int64_t{1'000'000'000} * frames / sample_rate_hz_;
   lines_.next_end_ns.store(end_ns + period_ns, std::memory_order_relaxed);
+  lines_.audio_clock.store(own_cpu_clock(), std::memory_order_relaxed);
   const int64_t spent_ns = end_ns - begin_ns;
   Gauges& gauges = lines_.gauges;
   gauges.load.add(spent_ns, period_ns);

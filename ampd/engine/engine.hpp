@@ -100,12 +100,12 @@ class Engine {
 
   /// Work of the warm thread where there is none. Thread: the only one.
   void service() { warm_.round(); }
-  /// A host starts or ends: the thread that will call process, and its real-time priority, not
-  /// above 0 where it has none. Thread: supervisor.
+  /// A host starts or ends: the real-time priority of the thread that will call process, not above
+  /// 0 where it has none. Thread: supervisor.
   /// Between the two a rig that is too much for the machine is made lighter.
-  void attach(pthread_t audio_thread, int priority) {
+  void attach(int priority) {
     lines_.live = true;
-    warm_.attach(audio_thread, priority);
+    warm_.attach(priority);
   }
   void detach() {
     lines_.live = false;

@@ -26,7 +26,6 @@ namespace {
   X(set_latency_callback)           \
   X(set_port_registration_callback) \
   X(set_port_connect_callback)      \
-  X(set_thread_init_callback)       \
   X(on_shutdown)                    \
   X(on_info_shutdown)               \
   X(get_sample_rate)                \
@@ -132,14 +131,6 @@ struct JackHost::Callbacks {
     return 0;
   }
 
-  /// The thread itself is made real-time only behind this call.
-  static void thread_init(void* self) {
-    const JackHost& h = host(self);
-    Engine* const engine = h.engine_;
-    if (engine == nullptr) return;
-    engine->attach(pthread_self(), jack().client_real_time_priority(as_client(h.client_)));
-  }
-
   static void port_registration(jack_port_id_t, int is_new, void* self) {
     if (is_new == 0) ++host(self).vanished_;
     ++host(self).graph_changes_;
@@ -196,7 +187,6 @@ void JackHost::open(const std::string& client_name, const std::string& server_na
   jack().set_buffer_size_callback(client, Callbacks::buffer_size, this);
   jack().set_xrun_callback(client, Callbacks::xrun, this);
   jack().set_latency_callback(client, Callbacks::latency, this);
-  jack().set_thread_init_callback(client, Callbacks::thread_init, this);
   jack().set_port_registration_callback(client, Callbacks::port_registration, this);
   jack().set_port_connect_callback(client, Callbacks::port_connect, this);
   // jack2 calls only the second where it is set, PipeWire only the first.
@@ -235,9 +225,10 @@ void JackHost::activate(Engine& engine) {
                     " Hz, the JACK server runs at " + std::to_string(sample_rate_hz()) + " Hz.");
   engine_ = &engine;
   attached_ = &engine;
+  engine.attach(jack().client_real_time_priority(as_client(client_)));
   if (jack().activate(as_client(client_)) != 0) {
     engine_ = nullptr;
-    attached_ = nullptr;
+    detach();
     throw JackError("the JACK server did not activate the client.");
   }
 }

@@ -62,6 +62,9 @@ struct Lines {
   /// When the callback after the last one should end, on CLOCK_MONOTONIC: what it asks for may be
   /// answered from then on.
   std::atomic<int64_t> next_end_ns{0};
+  /// CPU time of the thread of the last callback: a host's word on its threads is not enough, as
+  /// jack2 names three.
+  std::atomic<clockid_t> audio_clock{0};
   History history;
   Gauges gauges;
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <ctime>
 
@@ -51,6 +53,15 @@ inline int64_t monotonic_ns() noexcept AMP_RT {
       clock_gettime(CLOCK_MONOTONIC, &now);
   AMP_RT_TRUST_END
   return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+/// The clock of the CPU time that the calling thread takes, for other threads to read. Thread: any.
+inline clockid_t own_cpu_clock() noexcept AMP_RT {
+  clockid_t clock{};
+  AMP_RT_TRUST_BEGIN  // computed of the thread's number
+      pthread_getcpuclockid(pthread_self(), &clock);
+  AMP_RT_TRUST_END
+  return clock;
 }
 
 /// What tells the time; tests have their own.

@@ -154,9 +154,9 @@ int64_t Warm::bring_up(Chain& chain, int64_t position) const {
   return position;
 }
 
-void Warm::attach(pthread_t audio_thread, int priority) {
+void Warm::attach(int priority) {
   const std::lock_guard lock(audio_mutex_);
-  has_audio_ = pthread_getcpuclockid(audio_thread, &audio_clock_) == 0;
+  has_audio_ = true;
   samples_.clear();
   late_.clear();
   busy_ = true;
@@ -181,6 +181,10 @@ void Warm::judge_late_blocks() {
   if (!has_audio_) {
     late_.clear();
     return;
+  }
+  if (const clockid_t clock = lines_.audio_clock; clock != audio_clock_) {
+    audio_clock_ = clock;
+    samples_.clear();
   }
   const int64_t wall = read_ns(CLOCK_MONOTONIC);
   samples_.push_back({wall, read_ns(audio_clock_)});

@@ -35,10 +35,10 @@ class Warm {
   /// One round of work. Thread: warm, or the only thread of an offline host.
   void round();
 
-  /// The audio thread that is served from now on, or none: its CPU time tells who was late, and
-  /// the own thread takes a real-time priority below `priority`, which the audio thread has or will
-  /// have; not above 0 where it is an ordinary one. Thread: supervisor.
-  void attach(pthread_t audio_thread, int priority);
+  /// A host plays from now on: the CPU time of its thread tells who was late, and the own thread
+  /// takes a real-time priority below `priority`, which the audio thread has or will have; not
+  /// above 0 where it is an ordinary one. Thread: supervisor.
+  void attach(int priority);
   void detach();
 
   /// Facts about late blocks, for control. Thread: control.
@@ -78,7 +78,7 @@ class Warm {
 
   std::mutex audio_mutex_;
   bool has_audio_ = false;
-  clockid_t audio_clock_ = 0;
+  clockid_t audio_clock_ = 0;  ///< of the samples
   std::deque<Sample> samples_;
   std::deque<LateBlock> late_;
 

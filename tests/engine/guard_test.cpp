@@ -72,7 +72,7 @@ class Slow {
     }
     engine.park(0, engine.build(rig()));
     engine.select(0, false);
-    engine.attach(pthread_self(), 0);
+    engine.attach(0);
     for (int i = 0; i < 50; ++i) callback(0, 0);
     engine.facts();
   }

@@ -67,7 +67,7 @@ void play(Engine& engine, Signals& signals) {
   signals.traps = trap_system_calls();
   prove_that_checks_work(signals.traps);
   prove_that_faults_count();
-  engine.attach(pthread_self(), 0);
+  engine.attach(0);
   const std::vector<float> input = test::noise(1024, 1);
   std::vector<float> left(1024);
   std::vector<float> right(1024);
@@ -317,7 +317,7 @@ void prove_rests() {
   const std::string file = dir.write("m.json", test::native_model(8, 3, {1, 2, 4}, 1).dump());
   engine.park(0, engine.build(ringing_rig(file, 1)));
   engine.select(0, false);
-  engine.attach(pthread_self(), 0);
+  engine.attach(0);
   heap_calls = lock_calls = 0;
   const std::vector<float> input = test::noise(64, 1);
   std::vector<float> left(64);

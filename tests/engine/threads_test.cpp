@@ -64,7 +64,7 @@ class Host {
 
  private:
   void play() {
-    engine_.attach(pthread_self(), 0);
+    engine_.attach(0);
     constexpr std::array kLengths{64, 64, 1, 7, 256};
     const std::vector<float> input = noise(256, 1);
     std::vector<float> left(input.size());
@@ -212,4 +212,37 @@ TEST_CASE("whatever control does while a host plays, each selection is answered 
     CHECK(host.peak() > 0);
     CHECK(host.peak() <= kCeiling);  // exact: what is over it is clamped
   }
+}
+
+TEST_CASE("a block that computes for longer than its period is late by the engine, in any thread") {
+  const TempDir dir;
+  // One frame of 1.3 us at a time: every callback is late, and has computed all the while.
+  Engine engine(768000, {.threaded = false, .with_safety = true, .isa = dsp::Isa::kGeneric});
+  engine.park(0, engine.build(rig(dir, 3)));
+  engine.select(0, false);
+  engine.attach(0);  // not from the thread that plays: jack2 names three
+  std::atomic<int> stage{0};
+  std::thread player([&] {
+    float in = 0.1F;
+    float left = 0;
+    float right = 0;
+    Callback callback{.in = &in, .left = &left, .right = &right, .frames = 1, .midi = {}};
+    engine.process(callback);
+    stage = 1;
+    while (stage < 2) std::this_thread::yield();
+    for (int i = 0; i < 50; ++i) engine.process(callback);
+    stage = 3;
+    while (stage < 4) std::this_thread::yield();  // a thread's clock ends with it
+  });
+  while (stage < 1) std::this_thread::yield();
+  engine.service();
+  stage = 2;
+  while (stage < 3) std::this_thread::yield();
+  engine.service();
+  const Load load = engine.load();
+  stage = 4;
+  player.join();
+  CHECK(load.late_engine > 0);
+  CHECK(load.late_machine == 0);
+  engine.detach();
 }
