@@ -2,7 +2,8 @@
 
     python -m tests.fuzz.python_fuzzer osc -runs=1000000 FOLDER...
 
-atheris measures which lines an input reaches; where it is not installed, changes are made blindly.
+atheris measures which lines an input reaches; where it is not installed, and with -blind=1, which
+is several times as fast, changes are made without looking.
 """
 
 import hashlib
@@ -73,7 +74,7 @@ def blind(kind: str, arguments: Sequence[str]) -> int:
 
 def main() -> int:
     kind, *arguments = sys.argv[1:]
-    if atheris is None:
+    if atheris is None or "-blind=1" in arguments:
         return blind(kind, arguments)
     guided(kind, arguments)
     return 0
