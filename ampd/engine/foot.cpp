@@ -20,10 +20,12 @@ void heed(const Binding& binding, BindingState& state, int value, bool acts) noe
       binding.mode == MidiMode::kToggle && binding.target != Binding::Target::kAction;
   // The light of such a switch may have followed the foot, or wait to be told: it is told in any
   // case, also after a release that comes before.
-  if (toggles && acts)
+  if (toggles && acts) {
     state.shown = -1;
-  else if (!toggles || state.shown >= 0)
+  } else if (!toggles || state.shown >= 0) {
     state.shown = static_cast<int16_t>(value);
+    state.echo_until = 0;  // it is the controller's own word, which was never sent
+  }
 }
 
 }  // namespace

@@ -256,6 +256,17 @@ TEST_CASE("a light with values of its own is told of changes alone") {
   CHECK(values(stage.run(kRate)).empty());
 }
 
+TEST_CASE("a foot that says the same twice is no echo of what was sent before it") {
+  Stage stage({param(0, 20)});
+  stage.set(Target::kParam, 0, 1);
+  REQUIRE(values(stage.run(kEcho / 4)) == Values{127});
+  for (int press = 0; press < 2; ++press) {
+    stage.message(20, 40);
+    CHECK(stage.acted == 1);
+    stage.run(kEcho / 8);
+  }
+}
+
 TEST_CASE("a thru from the output to the input moves nothing and ends") {
   for (const MidiMode mode : {MidiMode::kAbsolute, MidiMode::kToggle, MidiMode::kMomentary})
     for (const int64_t delay : {int64_t{64}, kEcho - 128, kEcho + 64, kRate / 4L}) {
