@@ -23,6 +23,8 @@ HERE, PHONE, STRANGER = "192.168.77.1", "192.168.77.2", "203.0.113.7"
 HERE_IPV6, PHONE_IPV6, STRANGER_IPV6 = "fd77::1", "fd77::2", "2001:db8::7"
 PORT = 9010
 START_LIMIT_S = 30.0
+ANSWER_S = 30.0  # a rig is examined before it plays for the first time
+SILENCE_S = 0.5
 SETTINGS = f"""
 [osc]
 port = {PORT}
@@ -40,14 +42,16 @@ server_name = "nobody"
 """
 
 
-def ask(source: str, to: str, *messages: tuple[str, list[Any]]) -> list[Any]:
+def ask(
+    source: str, to: str, *messages: tuple[str, list[Any]], limit_s: float = SILENCE_S
+) -> list[Any]:
     """The answer to the last of the messages that one socket sends; [] where none comes."""
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
     answer: list[Any] = []
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.bind((source, 0))
         client.connect((to, PORT))  # an answer from another address is none
-        client.settimeout(0.5)
+        client.settimeout(limit_s)
         for address, arguments in messages:
             client.send(encode(address, arguments))
             try:
@@ -106,14 +110,14 @@ def look(folder: Path) -> dict[str, Any]:
         "stranger_tcp": connects(STRANGER, HERE),
         "stranger_ipv6": ask(STRANGER_IPV6, HERE_IPV6, rig),
         "stranger_ipv6_tcp": connects(STRANGER_IPV6, HERE_IPV6),
-        "guest": ask(PHONE, HERE, rig),
+        "guest": ask(PHONE, HERE, rig, limit_s=ANSWER_S),
         "guest_knob": ask(PHONE, HERE, knob),
         "guest_tcp": connects(PHONE, HERE),
-        "guest_ipv6": ask(PHONE_IPV6, HERE_IPV6, ("/ampd/mute", [True])),
+        "guest_ipv6": ask(PHONE_IPV6, HERE_IPV6, ("/ampd/mute", [True]), limit_s=ANSWER_S),
         "guest_ipv6_tcp": connects(PHONE_IPV6, HERE_IPV6),
-        "paired": ask(PHONE, HERE, paired),
-        "paired_ipv6": ask(PHONE_IPV6, HERE_IPV6, (f"/ampd/{token}/mix", [0.5])),
-        "here": ask("127.0.0.1", "127.0.0.1", ("/ampd/mix", [])),
+        "paired": ask(PHONE, HERE, paired, limit_s=ANSWER_S),
+        "paired_ipv6": ask(PHONE_IPV6, HERE_IPV6, (f"/ampd/{token}/mix", [0.5]), limit_s=ANSWER_S),
+        "here": ask("127.0.0.1", "127.0.0.1", ("/ampd/mix", []), limit_s=ANSWER_S),
         "page": ampd(folder, "page"),
     }
 
