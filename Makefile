@@ -125,7 +125,7 @@ fuzz-programs: $(VENV)/.apt
 	@build/fuzz/fuzz/fuzz_seeds build/fuzz/seeds
 
 chaos: $(VENV)/.dev  ## faults, attacks and power cuts: the table of systemd/RELIABILITY.md (ARGS="F1 F7")
-	$(BIN)/python -m tests.chaos $(or $(ARGS),--write systemd/RELIABILITY.md)
+	$(BIN)/python -m tests.chaos $(ARGS) --write systemd/RELIABILITY.md
 
 soak: $(VENV)/.dev  ## play for MINUTES=10 with the control side under load, a bare JACK client beside it
 	MINUTES=$(or $(MINUTES),10) $(BIN)/python -m tests.chaos R5
