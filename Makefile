@@ -38,8 +38,10 @@ export CCACHE_NOHASHDIR = 1
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# A process a core: threads of torch's own would wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# One process more than cores, as most tests wait for others now and then; threads of torch's own
+# would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile \
+	--no-loadscope-reorder
 SOURCES := pyproject.toml $(shell find ampd/engine -name '*.?pp' -o -name CMakeLists.txt)
 
 help:  ## this list
@@ -52,7 +54,7 @@ run: $(VENV)/.demo  ## start the daemon for good (ARGS="--rig drive --input syst
 	@exec $(BIN)/ampd run $(ARGS)
 
 test: $(VENV)/.demo  ## everything but test-long; says what it skipped and why
-	@$(MAKE) --no-print-directory -j2 lint build/tests/.built
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.dev build/tests/.built
 	$(call install_packages,$(BROWSER_PACKAGES))
 	ctest --test-dir build/tests --output-on-failure --timeout 300 -j2
 	$(PYTEST) -m "not long" $(ARGS)

@@ -107,6 +107,7 @@ def short_signal() -> CaptureSignal:
     return CaptureSignal(samples, RATE_HZ, {}, splits)
 
 
+@pytest.mark.long
 def test_take_is_aligned_and_exact_and_trains_as_printed(
     stage: Stage, amp: OpenAmp, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

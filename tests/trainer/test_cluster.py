@@ -100,6 +100,7 @@ def test_killed_worker_goes_on_from_its_checkpoint(
     assert "no GPU in this cluster" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_the_best_of_the_workers(address: str, tmp_path: Path) -> None:
     takes = make_takes(tmp_path / "takes", ["soft"])
     run = tmp_path / "runs" / "soft"

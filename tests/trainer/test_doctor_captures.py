@@ -1,8 +1,7 @@
 """The doctor on recordings of simulated gear: their first 30 s, so that it takes seconds.
 
-Each fault on one of them, half a sample on all: one recording with the tests, the others with
-make test-long; tests/bench/doctor_faults.py plants every fault on
-every one.
+Each fault on one of them, half a sample on all: one with the tests, the others with make
+test-long; tests/bench/doctor_faults.py plants every fault on every one.
 """
 
 import functools
@@ -21,8 +20,8 @@ SECONDS = 30
 HALF = "late by half a sample"
 # The answer of a loudspeaker rises over ten frames: its beginning is a whole frame, the first
 # above -30 dB, in which half a sample more does not show.
-SHORT = "champ"
 UNSEEN = ("ts9_bigchump_celestion", HALF)
+SHORT = ("champ", HALF)
 SPREAD = [([*OWN_LAG][number % len(OWN_LAG)], fault) for number, fault in enumerate(FAULTS)]
 
 
@@ -49,7 +48,7 @@ def test_capture_has_its_lag_and_nothing_else(
                 pytest.mark.xfail(
                     planted == UNSEEN, reason="a soft onset hides half a sample", strict=True
                 ),
-                *([] if planted[0] == SHORT else [pytest.mark.long]),
+                *([] if planted == SHORT else [pytest.mark.long]),
             ],
         )
         for planted in sorted({*SPREAD, *((capture, HALF) for capture in OWN_LAG)})

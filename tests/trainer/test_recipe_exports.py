@@ -16,7 +16,7 @@ from trainer.signals import riff
 
 FEW = ["--training.steps=4", "--training.batch_size=2", "--training.segment_frames=64"]
 # A quicker recipe has the same net, only narrower.
-LONG = ("a1-standard", "a1-lite")
+LONG = ("a1-standard", "a1-lite", "champ", "realtime", "ts9")
 SPANS = ["--data.train=[0, 99000]", "--data.valid=[99000, 99900]", "--data.test=null"]
 
 
