@@ -14,6 +14,7 @@ from ampd._engine import (
     SLOT_COUNT,
     BindingSpec,
     BlockSpec,
+    ChainInfo,
     Engine,
     Impulse,
     JackError,
@@ -104,21 +105,11 @@ def build(
     Control thread of the engine; blocks while it builds.
     """
     setup = setup or Setup()
-    rig = plan.rig
     rows = to_rows(plan, setup)
     if ready is not None and ready.info is not None and (ready.slot, ready.rows) == (slot, rows):
         info, rows = ready.info, ready.rows
     else:
-        try:
-            loaded = {str(at): held for at, held in plan.held.items() if isinstance(held, Model)}
-            impulses = read_impulses(rows, plan.held)
-            info = engine.install(slot, to_spec(rows, impulses, loaded))
-        except (LoadError, AudioFileError) as error:
-            raise RigError(f"{rig.path or rig.name}: {error}") from error
-        except MemoryError as error:
-            raise RigError(
-                f"{rig.path or rig.name}: there is too little memory to build it."
-            ) from error
+        info = _installed(engine, slot, plan, rows)
     notes = [f"{model.path}: {text}" for model in info.models for text in model.warnings]
     return Built(
         plan=plan,
@@ -132,6 +123,19 @@ def build(
         warnings=(*notes, *setup.warnings),
         rows=rows,
     )
+
+
+def _installed(engine: Engine, slot: int, plan: Plan, rows: Rows) -> ChainInfo:
+    rig = plan.rig
+    loaded = {str(path): held for path, held in plan.held.items() if isinstance(held, Model)}
+    try:
+        return engine.install(slot, to_spec(rows, read_impulses(rows, plan.held), loaded))
+    except (LoadError, AudioFileError) as error:
+        raise RigError(f"{rig.path or rig.name}: {error}") from error
+    except MemoryError as error:
+        raise RigError(
+            f"{rig.path or rig.name}: there is too little memory to build it."
+        ) from error
 
 
 def to_rows(plan: Plan, setup: Setup) -> Rows:

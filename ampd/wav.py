@@ -40,18 +40,10 @@ def parse_wav(data: bytes, seconds: float, most_seconds: float) -> Samples | Non
     if len(data) > MAX_BYTES:
         return None
     chunks = _chunks(data)
-    form, sound = chunks.get(b"fmt ", b""), chunks.get(b"data", b"")
-    if len(form) < 16:
+    form, sound = _form(chunks.get(b"fmt ", b"")), chunks.get(b"data", b"")
+    if form is None:
         return None
-    tag, count, rate_hz, _, step, bits = struct.unpack_from("<HHIIHH", form)
-    good = (tag == PCM and bits in FULL_SCALE) or (tag == FLOAT and bits == 32)
-    if (
-        not good
-        or count not in (1, 2)
-        or step != count * bits // 8
-        or not 8000 <= rate_hz <= 192000
-    ):
-        return None
+    tag, count, rate_hz, step, bits = form
     frames = len(sound) // step
     if not frames or len(sound) % step or frames > most_seconds * rate_hz:
         return None
@@ -63,6 +55,19 @@ def parse_wav(data: bytes, seconds: float, most_seconds: float) -> Samples | Non
     for channel in range(count):
         flat += samples[channel::count]
     return Samples(rate_hz, memoryview(flat).cast("B").cast("f", shape=[count, frames]))
+
+
+def _form(data: bytes) -> tuple[int, int, int, int, int] | None:
+    """Coding, channels, rate in Hz, bytes of a frame and bits of a sample; None where another
+    reader is asked."""
+    if len(data) < 16:
+        return None
+    tag, count, rate_hz, _, step, bits = struct.unpack_from("<HHIIHH", data)
+    is_known = (tag == PCM and bits in FULL_SCALE) or (tag == FLOAT and bits == 32)
+    is_whole = count in (1, 2) and step == count * bits // 8
+    if not is_known or not is_whole or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        return None
+    return tag, count, rate_hz, step, bits
 
 
 def _chunks(data: bytes) -> dict[bytes, bytes]:

@@ -124,19 +124,13 @@ class Wiring:
         """
         asked = [_without(link, client) for link in choose_links(ports, self._config, client)]
         there = {_without(link, client) for link in current_links(ports, client)}
-        names = {port.name for port in ports} | {
-            port.name.removeprefix(client) for port in ports if port.name.startswith(f"{client}:")
-        }
+        names = _names(ports, client)
         possible = {link for link in {*self._seen, *self._made, *asked} if {*_ends(link)} <= names}
         gone = (self._seen & possible) - there
         if vanished:
             self._tried -= gone
             gone = set()
-        since = {link: self._missed.get(link, now_s) for link in gone}
-        for link, since_s in since.items():  # for a while: no server that just goes away
-            if now_s - since_s >= SURE_S:
-                self._taken_away(link, link in asked)
-        self._missed = {link: at for link, at in since.items() if now_s - at < SURE_S}
+        self._miss(gone, asked, now_s)
         for link in there - self._seen:
             self._came(link, link in asked)
         self._tried = (self._tried & possible) | there
@@ -147,6 +141,14 @@ class Wiring:
             for link in dict.fromkeys(wanted)
             if link in possible and link not in self._tried and link not in there
         ]
+
+    def _miss(self, gone: set[Link], asked: Sequence[Link], now_s: float) -> None:
+        """These are not there; for a while, or a server that just goes away would count."""
+        since = {link: self._missed.get(link, now_s) for link in gone}
+        for link, since_s in since.items():
+            if now_s - since_s >= SURE_S:
+                self._taken_away(link, link in asked)
+        self._missed = {link: at for link, at in since.items() if now_s - at < SURE_S}
 
     def made(self, link: Link, client: str) -> None:
         """A link of look() was made; it is there until it is seen to be gone."""
@@ -169,6 +171,12 @@ class Wiring:
 
 def _ends(link: Link) -> tuple[str, str]:
     return link.source, link.destination
+
+
+def _names(ports: Sequence[LinkedPort], client: str) -> set[str]:
+    """What there is, the own ports as ":in_1" too."""
+    own = {port.name for port in ports if port.name.startswith(f"{client}:")}
+    return {port.name for port in ports} | {name.removeprefix(client) for name in own}
 
 
 def _without(link: Link, client: str) -> Link:
