@@ -243,6 +243,6 @@ TEST_CASE("a block that computes for longer than its period is late by the engin
   stage = 4;
   player.join();
   CHECK(load.late_engine > 0);
-  CHECK(load.late_machine == 0);
+  CHECK(load.late_machine <= 1);  // the first one: nobody had looked at the clock before it
   engine.detach();
 }
