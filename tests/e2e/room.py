@@ -62,10 +62,10 @@ def ask(
 
 
 def connects(source: str, to: str) -> bool:
-    """Whether a connection is answered."""
+    """Whether a connection is answered; what is not wanted is ended at once."""
     try:
-        with socket.create_connection((to, PORT), 2.0, (source, 0)) as connection:
-            connection.settimeout(2.0)
+        with socket.create_connection((to, PORT), ANSWER_S, (source, 0)) as connection:
+            connection.settimeout(ANSWER_S)
             connection.sendall(f"GET /ampd/rig HTTP/1.1\r\nHost: {HERE}\r\n\r\n".encode())
             return connection.recv(100).startswith(b"HTTP/1.1 200")
     except OSError:
