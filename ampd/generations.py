@@ -6,12 +6,12 @@ the power.  Everything blocks on the disk: not for the event loop.
 
 import errno
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 
 from ampd.errors import StateError
 from ampd.kept import MAX_BYTES, Kept, decode, encode
+from ampd.places import content
 
 ONLY_OWNER = 0o600
 
@@ -28,10 +28,10 @@ class Generations:
     def read(self, path: Path) -> Kept | None:
         """What is kept in one of the two; None where there is no file. Raises StateError."""
         try:
-            return decode(_content(path))
+            return decode(content(str(path), MAX_BYTES))
         except FileNotFoundError:
             return None
-        except StateError as error:
+        except (StateError, ValueError) as error:
             raise StateError(f"{path}: {error}.") from error
         except OSError as error:
             raise StateError(f"{path}: cannot be read ({error.strerror}).") from error
@@ -81,17 +81,6 @@ class Generations:
                 raise OSError(errno.EIO, "what was written reads back otherwise")
         finally:
             os.close(number)
-
-
-def _content(path: Path) -> bytes:
-    """At most MAX_BYTES of a regular file: a pipe must not hold up the start."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise StateError("is no file")
-        return os.read(number, MAX_BYTES)
-    finally:
-        os.close(number)
 
 
 def _sync_folder(folder: Path) -> None:

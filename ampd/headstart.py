@@ -16,7 +16,6 @@ from __future__ import annotations
 import _socket as socket  # its other half, in Python, is not needed for a look at a port
 import json
 import os
-import stat
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -33,7 +32,7 @@ from ampd._engine import (
     Model,
     RigSpec,
 )
-from ampd.places import boot_id, settings_files, state_folder
+from ampd.places import boot_id, content, settings_files, state_folder
 
 TYPE_CHECKING = False  # mypy takes it for typing's, which costs as much as all else here
 if TYPE_CHECKING:
@@ -154,12 +153,12 @@ def _begin(words: Sequence[str]) -> Headstart | None:
     place = _place(words)
     if place is None:
         return None
-    settings = _content(place).decode() if place else ""
+    settings = content(place, MAX_BYTES).decode() if place else ""
     client = said(settings, "jack", "client_name") or "ampd"
     base = os.path.dirname(place) if place else ""
     state = said(settings, "paths", "state") or state_folder()
     path = os.path.join(base, os.path.expanduser(state), f"{client}.headstart")
-    found, blob = unsealed(_content(path))
+    found, blob = unsealed(content(path, MAX_BYTES))
     if not _holds(found, place):
         return None
     impulses = {}
@@ -216,18 +215,7 @@ def settings_mark(place: str) -> int:
     """What changes when the file of the settings does; "" is none."""
     if not place:
         return 0
-    return zlib.crc32(_content(place))
-
-
-def _content(path: str) -> bytes:
-    """At most MAX_BYTES of a regular file: a pipe must not hold up the start."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise ValueError("is no file")
-        return os.read(number, MAX_BYTES)
-    finally:
-        os.close(number)
+    return zlib.crc32(content(place, MAX_BYTES))
 
 
 def stamp_of(path: str) -> Stamp:

@@ -1,8 +1,11 @@
 # ruff: noqa: PTH111, PTH118, PTH123
-"""Where the daemon's files lie unless ampd.toml says otherwise.  Needs nothing that takes time to
-load: the start looks here first (headstart.py)."""
+"""Where the daemon's files lie unless ampd.toml says otherwise, and a bounded look at one.
+
+Needs nothing that takes time to load: the start looks here first (headstart.py).
+"""
 
 import os
+import stat
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -27,6 +30,18 @@ def state_folder() -> str:
         return by_systemd
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(home, "ampd")
+
+
+def content(path: str, most_bytes: int) -> bytes:
+    """So much of a regular file at most: a pipe must not hold up the start. Raises OSError,
+    ValueError."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise ValueError("is no file")
+        return os.read(number, most_bytes)
+    finally:
+        os.close(number)
 
 
 def boot_id() -> str:

@@ -32,6 +32,7 @@ from ampd.session import Session
 from ampd.state import Quarantined
 from ampd.vetting import MAX_BYTES, Report, Vetting, hasty, read_once
 from tests.ampd.conftest import LIMIT_S, heard, host, model, opened, refusal, run, write_model
+from tests.chaos.make_models import one_layer
 
 AT = (48000, 64)
 Examine = Callable[..., Report]
@@ -40,23 +41,7 @@ Examine = Callable[..., Report]
 def exploding() -> dict[str, Any]:
     """A model that is silent up to an input of 0.6, and gives no number beyond it: the loader does
     not try it so loud."""
-    layer = {
-        "input_size": 1,
-        "condition_size": 1,
-        "channels": 1,
-        "head_size": 1,
-        "head_bias": False,
-        "kernel_size": 1,
-        "dilations": [1],
-        "activation": "ReLU",
-    }
-    return {
-        "version": "0.5.4",
-        "architecture": "WaveNet",
-        "config": {"layers": [layer], "head_scale": 1},
-        "weights": [1, 3, -1.8, 0, 0, 0, 3e38, 3e38],
-        "sample_rate": 48000,
-    }
+    return one_layer([1, 3, -1.8, 0, 0, 0, 3e38, 3e38], "ReLU")
 
 
 @pytest.fixture
