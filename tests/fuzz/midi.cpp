@@ -13,10 +13,6 @@
 #include <span>
 #include <vector>
 
-#if __has_include(<sanitizer/allocator_interface.h>)
-#include <sanitizer/allocator_interface.h>
-#endif
-
 #include "engine.hpp"
 
 using namespace amp;
@@ -50,7 +46,8 @@ void expect(bool holds, const char* claim) {
   if (!holds) fail(claim);
 }
 
-/// The sanitizer tells of every allocation; rt_safety_test does so in the plain build.
+/// The sanitizer tells of every allocation; rt_safety_test does so in the plain build. GCC's
+/// library has the hook, its header names it since version 13 only.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define AMP_SEES_HEAP 1
@@ -58,6 +55,11 @@ void expect(bool holds, const char* claim) {
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 #define AMP_SEES_HEAP 1
+#endif
+
+#ifdef AMP_SEES_HEAP
+extern "C" int __sanitizer_install_malloc_and_free_hooks(
+    void (*on_malloc)(const volatile void*, size_t), void (*on_free)(const volatile void*));
 #endif
 
 void watch_heap() {
