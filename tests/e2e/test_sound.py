@@ -47,7 +47,7 @@ def _output_latency(stage: Stage) -> int:
 
 
 # 1e-4: the resampler's -80 dB; live and offline start at different frames of its cycle.
-@pytest.mark.parametrize("rate_hz", [44_100, 96_000])
+@pytest.mark.parametrize("rate_hz", [44_100, pytest.param(96_000, marks=pytest.mark.long)])
 def test_model_of_another_rate_plays_and_jack_knows_its_latency(
     stage: Stage, open_rack: Opener, rate_hz: int
 ) -> None:

@@ -34,6 +34,17 @@ from trainer.cli import main
 ROOT = Path(__file__).parents[2]
 
 
+def test_bad_take_gets_its_sentence_and_the_good_one_its_model(tmp_path: Path) -> None:
+    takes = make_takes(tmp_path / "takes", ["soft", "mute"])
+    (takes / "mute" / "target.wav").write_bytes(b"no recording")
+    assert batch(takes, tmp_path) == 5
+    rows = rows_of(takes)
+    assert {name: row["state"] for name, row in rows.items()} == {"mute": "failed", "soft": "done"}
+    assert "mute/target.wav: cannot be read" in rows["mute"]["text"]
+    assert json.loads(Path(rows["soft"]["model"]).read_text())
+
+
+@pytest.mark.long
 def test_each_take_gets_a_model_or_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

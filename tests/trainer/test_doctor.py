@@ -1,7 +1,7 @@
 """The doctor finds what is planted, that and nothing else, and nothing in clean pairs."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,16 @@ def test_clean_pair_has_no_fault_and_is_handed_on_unchanged(clean: Take, tmp_pat
         assert np.array_equal(signal.numpy(), wanted.astype(np.float32))
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# One fault of each code; the others are for make test-long.
+SHORT = {FAULTS[name].code: name for name in reversed(FAULTS)} | {"lag": "late by half a sample"}
+
+
+def with_long(names: Iterable[str]) -> list[object]:
+    short = SHORT.values()
+    return [pytest.param(name, marks=() if name in short else pytest.mark.long) for name in names]
+
+
+@pytest.mark.parametrize("name", with_long(FAULTS))
 def test_planted_fault_is_found_alone_and_with_its_size(
     name: str, planted: Callable[[str], Diagnosis]
 ) -> None:
@@ -102,7 +111,7 @@ def test_resampled_target_is_the_clean_one(
     assert float(error @ error) / float(wanted @ wanted) <= RESAMPLED_ESR[name]
 
 
-@pytest.mark.parametrize("name", REPAIRED)
+@pytest.mark.parametrize("name", with_long(REPAIRED))
 def test_repaired_pair_is_the_clean_one(
     name: str, clean: Take, planted: Callable[[str], Diagnosis]
 ) -> None:

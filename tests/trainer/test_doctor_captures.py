@@ -31,7 +31,10 @@ def clean(captures: Path) -> Callable[[str], Take]:
     return functools.cache(lambda name: excerpt(captures, name, SECONDS))
 
 
-@pytest.mark.parametrize("name", OWN_LAG)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == SHORT[0] else pytest.mark.long) for n in OWN_LAG],
+)
 def test_capture_has_its_lag_and_nothing_else(
     clean: Callable[[str], Take], tmp_path: Path, name: str
 ) -> None:

@@ -72,10 +72,11 @@ def whole(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_run_killed_again_and_again_has_the_same_losses_bit_for_bit(
-    recordings: Path, whole: Path, tmp_path: Path
+    recordings: Path, whole: Path, tmp_path: Path, kills: int
 ) -> None:
-    steps = sorted(random.Random(5).sample(range(8, STEPS), 3))
+    steps = sorted(random.Random(5).sample(range(8, STEPS), kills))
     for number, step in enumerate(steps):
         run_until_killed(step, [*arguments(recordings, tmp_path), *["--resume"][: number > 0]])
         assert states(tmp_path / "checkpoints")[-1].name == f"step-{step - step % 7:08d}.pt"
