@@ -15,6 +15,10 @@ TINY = [
 ]
 
 
+# The loop alone: no examination before it, no page after it.
+BARE = ["--no-doctor", "--no-report"]
+
+
 def folders(recordings: Path, run: Path) -> list[str]:
     return [
         f"--paths.data={recordings}",
@@ -42,7 +46,7 @@ def test_train_writes_a_model_and_says_where(
 def test_offline_recipe_trains_a_centred_net_and_says_that_nam_is_left_out(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "offline", *TINY, *folders(recordings, tmp_path)]) == 0
+    assert main(["train", "offline", *BARE, *TINY, *folders(recordings, tmp_path)]) == 0
     assert "no .nam: this net is not causal" in capsys.readouterr().out
     assert not read_model(tmp_path / "models" / "model.json").net.causal
     checkpoint = str(tmp_path / "best_model.pt")
@@ -54,7 +58,7 @@ def test_budget_on_the_command_line_wins_over_the_recipes_own(
     recordings: Path, tmp_path: Path
 ) -> None:
     words = [word for word in TINY if "steps=30" not in word]
-    arguments = ["train", "champ", *words, *folders(recordings, tmp_path)]
+    arguments = ["train", "champ", *BARE, *words, *folders(recordings, tmp_path)]
     arguments += ["--training.cpu_seconds=0.2", "--model.name=short"]
     arguments += ["--data.train=null", "--data.valid=null", "--data.test=null"]
     assert main(arguments) == 0  # the recipe says 24,000 steps
@@ -65,7 +69,14 @@ def test_budget_on_the_command_line_wins_over_the_recipes_own(
 def test_minutes_win_over_the_steps_of_a_recipe(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["train", "realtime", *TINY, *folders(recordings, tmp_path), "--minutes=0.01"]
+    arguments = [
+        "train",
+        "realtime",
+        *BARE,
+        *TINY,
+        *folders(recordings, tmp_path),
+        "--minutes=0.01",
+    ]
     assert main(arguments) == 0
     settings = read_model(tmp_path / "models" / "model.json").metadata["training"]["settings"]
     assert (settings["minutes"], settings["steps"]) == (0.01, 0)
@@ -83,7 +94,7 @@ def test_folder_that_cannot_be_written_is_refused_before_training(
 def test_evaluate_prints_a_row(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["train", "realtime", *TINY, *folders(recordings, tmp_path)])
+    main(["train", "realtime", *BARE, *TINY, *folders(recordings, tmp_path)])
     capsys.readouterr()
     files = [str(recordings / name) for name in ("dry.wav", "wet.wav")]
     model = str(tmp_path / "models" / "model.json")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ampd import _engine
-from tests.trainer.test_cli import folders
+from tests.trainer.test_cli import BARE, folders
 from trainer.cli import main
 from trainer.export import read_any_model
 from trainer.networks import reference_forward
@@ -27,7 +27,7 @@ SPANS = ["--data.train=[0, 99000]", "--data.valid=[99000, 99900]", "--data.test=
 def test_engine_plays_what_a_recipe_exports(recipe: str, recordings: Path, tmp_path: Path) -> None:
     """Of the peak of float64: 2e-6, an LSTM 1e-4 (it feeds its own rounding back), and the .nam of
     a residual net 5e-6 (tanh(e u) / e stands for u)."""
-    arguments = ["train", recipe, *FEW, *folders(recordings, tmp_path), "--model.name=tiny"]
+    arguments = ["train", recipe, *BARE, *FEW, *folders(recordings, tmp_path), "--model.name=tiny"]
     assert main([*arguments, *SPANS]) == 0
     model = load_recipe(recipe).model
     endings = [".nam"] if model.architecture != "residual_wavenet" else [".json", ".nam"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainer.test_cli import folders
+from tests.trainer.test_cli import BARE, folders
 from trainer.checkpoint import load_checkpoint
 from trainer.cli import main
 from trainer.run_state import states
@@ -46,7 +46,7 @@ sys.exit(main(sys.argv[2:]))
 
 
 def arguments(recordings: Path, run: Path) -> list[str]:
-    return ["train", "realtime", *SETTINGS, *folders(recordings, run)]
+    return ["train", "realtime", *BARE, *SETTINGS, *folders(recordings, run)]
 
 
 def losses(run: Path) -> str:
