@@ -23,6 +23,19 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** draw, once before the next picture however often it is asked for; draw gets that picture's ms. */
+export function framed(draw) {
+  let queued = false;
+  return () => {
+    if (queued) return;
+    queued = true;
+    requestAnimationFrame((now) => {
+      queued = false;
+      draw(now);
+    });
+  };
+}
+
 /** Let a name be as large as its place: in one line, or in several where that would be small. */
 export function fit(node, least, most) {
   const place = node.parentElement;

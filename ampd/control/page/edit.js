@@ -1,6 +1,6 @@
 // The view for making sounds: the chain as blocks, every param with its unit.
 
-import { button, el, pick, write } from "./dom.js";
+import { button, el, framed, pick, write } from "./dom.js";
 import { fromNorm, shown, toNorm } from "./rack.js";
 
 const FINE = 0.1; // of the speed, with the finger away from the row or Shift held
@@ -98,16 +98,7 @@ const title = (name) => ENDS[name] ?? (name.length < 3 ? name.toUpperCase() : na
 
 /** Redraws at most once a frame. */
 class Row {
-  #queued = false;
-
-  queue() {
-    if (this.#queued) return;
-    this.#queued = true;
-    requestAnimationFrame(() => {
-      this.#queued = false;
-      this.draw();
-    });
-  }
+  queue = framed(() => this.draw());
 }
 
 class Fader extends Row {

@@ -1,6 +1,6 @@
 // The view for trouble: how the machine is, in figures.
 
-import { el, write } from "./dom.js";
+import { el, framed, write } from "./dom.js";
 
 const BUSY = 50;
 const HOT = 75;
@@ -42,15 +42,7 @@ export class Health {
     for (const type of ["value", "tree", "connection"]) rack.addEventListener(type, () => this.#queue());
   }
 
-  #queued = false;
-  #queue() {
-    if (this.#queued) return;
-    this.#queued = true;
-    requestAnimationFrame(() => {
-      this.#queued = false;
-      this.#draw();
-    });
-  }
+  #queue = framed(() => this.#draw());
 
   #table() {
     const head = ["Block", "p50", "p99", "max"].map((text) => el("th", { scope: "col" }, text));

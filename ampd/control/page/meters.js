@@ -1,6 +1,6 @@
 // How loud it is: the guitar and what goes out, with the peak held and a light for too much.
 
-import { el } from "./dom.js";
+import { el, framed } from "./dom.js";
 
 const FLOOR_DB = -60;
 const FALL_DB_PER_S = 24;
@@ -12,7 +12,6 @@ const place = (db) => Math.min(Math.max((db - FLOOR_DB) / -FLOOR_DB, 0), 1);
 
 export class Meters {
   #bars = new Map();
-  #moving = false;
 
   constructor(root, rack) {
     for (const name of ["in", "out"]) {
@@ -44,21 +43,16 @@ export class Meters {
     return Math.max(FLOOR_DB, bar.level - (FALL_DB_PER_S * (now - bar.at)) / 1000);
   }
 
-  #move() {
-    if (this.#moving) return;
-    this.#moving = true;
-    requestAnimationFrame((now) => {
-      this.#moving = false;
-      let rests = true;
-      for (const bar of this.#bars.values()) {
-        const level = this.#fallen(bar, now);
-        const held = now - bar.held < HOLD_MS ? bar.peak : level;
-        bar.node.style.setProperty("--level", place(level).toFixed(3));
-        bar.node.style.setProperty("--peak", place(held).toFixed(3));
-        bar.node.classList.toggle("hot", now - bar.lit < LIGHT_MS);
-        rests &&= level <= FLOOR_DB && held <= FLOOR_DB && now - bar.lit >= LIGHT_MS;
-      }
-      if (!rests && !document.hidden) this.#move();
-    });
-  }
+  #move = framed((now) => {
+    let rests = true;
+    for (const bar of this.#bars.values()) {
+      const level = this.#fallen(bar, now);
+      const held = now - bar.held < HOLD_MS ? bar.peak : level;
+      bar.node.style.setProperty("--level", place(level).toFixed(3));
+      bar.node.style.setProperty("--peak", place(held).toFixed(3));
+      bar.node.classList.toggle("hot", now - bar.lit < LIGHT_MS);
+      rests &&= level <= FLOOR_DB && held <= FLOOR_DB && now - bar.lit >= LIGHT_MS;
+    }
+    if (!rests && !document.hidden) this.#move();
+  });
 }

@@ -1,6 +1,6 @@
 // The view for playing: what can be read from two metres and hit with a thumb.
 
-import { button, el, fit, matching, pick, write } from "./dom.js";
+import { button, el, fit, framed, matching, pick, write } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const CENTS = 50;
@@ -93,15 +93,7 @@ export class Stage {
     return node;
   }
 
-  #queued = false;
-  #queue() {
-    if (this.#queued) return;
-    this.#queued = true;
-    requestAnimationFrame(() => {
-      this.#queued = false;
-      this.#draw();
-    });
-  }
+  #queue = framed(() => this.#draw());
 
   #draw() {
     const { values, lists } = this.#rack;
