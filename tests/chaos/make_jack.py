@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.bench.start import DAEMON, EAR
 from tests.chaos.fault import Fault, NotHereError, Result
 from tests.demo.osc import Osc
-from tests.demo.stage import ROOT, Running, Stage, StageError, can_unshare, status, until
+from tests.demo.stage import Running, Stage, StageError, can_unshare, status, until
 from tests.e2e.rack import write_library
 
-EAR = (sys.executable, "-m", "tests.demo.ear")
-DAEMON = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "ampd")
 SETTINGS = {
     "rigs": '"rigs"',
     "models": '"models"',

@@ -22,7 +22,7 @@ from tests.demo.osc import Osc, free_port
 ROOT = Path(__file__).resolve().parents[2]
 AMPD = str(Path(sys.executable).parent / "ampd")
 PROBE_LIMIT_S = 5.0
-START_LIMIT_S = 20.0
+START_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0
 
 

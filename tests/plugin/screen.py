@@ -22,7 +22,8 @@ from Xlib import XK, X, display, error
 from Xlib.ext import xtest
 from Xlib.protocol import event
 
-from tests.plugin.patience import again, until
+from tests.demo.stage import until
+from tests.plugin.patience import again
 from tests.plugin.xdnd import Drop, Gift
 
 HALF = 0.5

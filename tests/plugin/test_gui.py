@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.demo.stage import Running, Stage, can_unshare
+from tests.demo.stage import Running, Stage, can_unshare, until
 from tests.plugin.hosts import ROOT, Signal, off, render_model
-from tests.plugin.patience import again, until
+from tests.plugin.patience import again
 
 if TYPE_CHECKING:
     from tests.plugin.screen import Screen
