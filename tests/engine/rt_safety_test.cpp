@@ -207,9 +207,9 @@ Weather storm(float budget, int callbacks) {
   return weather;
 }
 
-/// What a thousand of anything may take on a busy machine.
+/// What a thousand of anything may take on a busy machine, and a dozen in an emulator.
 std::chrono::seconds patience(int wanted) {
-  return std::chrono::seconds(180) * std::max(1, wanted / 1000);
+  return std::chrono::seconds(AMP_EMULATED ? 900 : 180) * std::max(1, wanted / 1000);
 }
 
 /// Ask for switches, each with a param and now and then a global, until `wanted` were heard.
