@@ -5,21 +5,37 @@ Answers come from the daemon of this machine; what does not parse is dropped.
 
 from __future__ import annotations
 
-import socket
+import _socket as socket  # its other half, in Python, is not needed for one datagram
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ampd.control.packet import MAX_DATAGRAM, PacketError, decode, encode
 from ampd.errors import CommandError, UnreachableError
+from ampd.places import HOST, PORT, settings_file
 
+TYPE_CHECKING = False  # mypy takes it for typing's, which takes long to load
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Self, TypeAlias
+
     from ampd.command import Value
 
 ROOT = "/ampd/"
 ANSWER_LIMIT_S = 5.0
 Message: TypeAlias = "tuple[str, list[Value]]"  # the address behind /ampd/, and its arguments
+
+
+def listens_at(config: str | None, port: int | None) -> tuple[str, int]:
+    """Host and port of the daemon, by the options --config and --port and by [osc] of ampd.toml.
+
+    The rest of the file is not looked at. Raises ConfigError. Blocks on the disk.
+    """
+    osc: dict[str, Any] = {}
+    if config is not None or settings_file():
+        from ampd.settings import osc_of  # noqa: PLC0415 (TOML takes long to load)
+
+        osc = osc_of(settings_file() if config is None else config)
+    return osc.get("host", HOST), port or osc.get("port", PORT)
 
 
 class Client:

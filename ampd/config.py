@@ -1,12 +1,11 @@
-"""ampd.toml -> frozen Config, checked once, here.
+"""ampd.toml -> frozen Config, checked once.
 
-An error names the file, the key, the value found and what is allowed.  The file at the repository
-root shows every key with its unit, range and default.
+What settings.py reads is checked against KEYS.  The file at the repository root shows every key
+with its unit, range and default.
 """
 
 import ipaddress
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +13,13 @@ from typing import Any
 
 from ampd.errors import ConfigError
 from ampd.midi import CHANNEL_COUNT
-from ampd.places import cache_folder, settings_files, state_folder
+from ampd.places import HOST, PORT, cache_folder, settings_file, state_folder
 from ampd.profiles import PROFILES
+from ampd.settings import NAMED, OSC, Checks, integer, near, parse, read, section
 
-MAX_BYTES = 256 * 1024
 PATTERN_LENGTH = 256
 MAX_PATTERNS = 32
 MAX_OUTPUTS = 2
-NAMED = 80  # characters of a name that an error repeats
-SHOWN = 300  # and of a value
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAX_NETWORKS = 32
 PRIVATE_NETWORKS = (
@@ -52,8 +49,8 @@ class JackConfig:
 class OscConfig:
     """Where commands come in. host is a loopback address; port 0 lets the system choose."""
 
-    host: str = "127.0.0.1"
-    port: int = 9010
+    host: str = HOST
+    port: int = PORT
 
 
 @dataclass(frozen=True)
@@ -103,15 +100,6 @@ class Config:
     source: Path | None = None
 
 
-def _integer(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return check
-
-
 def _decimal(low: float, high: float) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         if (
@@ -157,15 +145,6 @@ def _patterns(limit: int) -> Callable[[Any], tuple[str, ...]]:
         return tuple(_pattern(item) for item in value)
 
     return check
-
-
-def _loopback(value: Any) -> str:
-    try:
-        if isinstance(value, str) and ipaddress.ip_address(value).is_loopback:
-            return value
-    except ValueError:
-        pass
-    raise ValueError("a loopback address such as 127.0.0.1")
 
 
 def _networks(value: Any) -> tuple[str, ...]:
@@ -216,7 +195,7 @@ def _folder_or_default(value: Any) -> Path | None:
     return None if value == "" else _folder(value)
 
 
-KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+KEYS: Mapping[str, Checks] = {
     "jack": {
         "client_name": _name,
         "server_name": _name_or_nothing,
@@ -225,11 +204,11 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "midi_in": _patterns(MAX_PATTERNS),
         "midi_out": _patterns(MAX_PATTERNS),
     },
-    "osc": {"host": _loopback, "port": _integer(0, 65535)},
+    "osc": OSC,
     "control": {"lan": _switch, "networks": _networks},
     "midi": {
         "profile": _profile,
-        "channel": _integer(0, CHANNEL_COUNT),
+        "channel": integer(0, CHANNEL_COUNT),
         "map": _file,
         "feedback": _switch,
     },
@@ -241,15 +220,10 @@ KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "state": _folder_or_default,
     },
     "rig": {"start": _name},
-    "bank": {"memory_mb": _integer(1, 65536)},
+    "bank": {"memory_mb": integer(1, 65536)},
     "output": {"level": _one_of(OUTPUT_LEVELS)},
     "calibration": {"input_dbu": _decimal(-40.0, 40.0)},
 }
-
-
-def search_path() -> list[Path]:
-    """The places where ampd.toml is looked for, best first."""
-    return [Path(place) for place in settings_files()]
 
 
 def cache_path() -> Path:
@@ -263,33 +237,22 @@ def state_path() -> Path:
     return Path(state_folder())
 
 
-def load_config(path: Path | None = None) -> Config:
-    """Read `path`, or the first ampd.toml of search_path(), or answer the defaults.
+def load_config(path: Path | str | None = None) -> Config:
+    """Read `path`, or the ampd.toml that is found (places.py), or answer the defaults.
 
     Raises ConfigError. Blocks on the disk: not for the event loop.
     """
     if path is None:
-        path = next((place for place in search_path() if place.is_file()), None)
-        if path is None:
+        path = settings_file()
+        if not path:
             return Config()
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: the file is larger than {MAX_BYTES // 1024} kB.")
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text.") from error
-    return parse_config(text, path)
+    return parse_config(read(path), Path(path))
 
 
 def parse_config(text: str, path: Path) -> Config:
     """Check the text of an ampd.toml that lies at `path`. Raises ConfigError."""
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # and a number that Python will not read
-        raise ConfigError(f"{path}: not TOML: {error}.") from error
-    values = {section: _section(path, section, table) for section, table in document.items()}
+    document = parse(text, path)
+    values = {name: _section(path, name, table) for name, table in document.items()}
     base = path.parent
     folders = values.get("paths", {})
     midi = values.get("midi", {})
@@ -313,43 +276,10 @@ def parse_config(text: str, path: Path) -> Config:
     )
 
 
-def _section(path: Path, section: str, table: Any) -> dict[str, Any]:
-    if section not in KEYS:
+def _section(path: Path, name: str, table: Any) -> dict[str, Any]:
+    if name not in KEYS:
         raise ConfigError(
-            f"{path}: [{section[:NAMED]}] is not a section{_near(section, KEYS)}; "
+            f"{path}: [{name[:NAMED]}] is not a section{near(name, KEYS)}; "
             f"expected one of {', '.join(KEYS)}."
         )
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: {section} is {_shown(table)}, expected a section [{section}].")
-    return {key: _value(path, section, key, value) for key, value in table.items()}
-
-
-def _value(path: Path, section: str, key: str, value: Any) -> Any:
-    checks = KEYS[section]
-    if key not in checks:
-        raise ConfigError(
-            f"{path}: [{section}] {key[:NAMED]} is not a key{_near(key, checks)}; "
-            f"expected one of {', '.join(checks)}."
-        )
-    try:
-        return checks[key](value)
-    except ValueError as error:
-        raise ConfigError(
-            f"{path}: [{section}] {key} is {_shown(value)}, expected {error}."
-        ) from error
-
-
-def _shown(value: Any) -> str:
-    """A value in an error: short, also where it is a list of a thousand numbers."""
-    try:
-        text = repr(value)
-    except ValueError:  # hexadecimal digits are read in any number, and not written
-        return "a number too long to be shown"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-def _near(word: str, known: Mapping[str, object]) -> str:
-    import difflib  # noqa: PLC0415 (a client starts sooner without)
-
-    near = difflib.get_close_matches(word[:NAMED], known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return section(path, name, table, KEYS[name])

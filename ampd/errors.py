@@ -14,7 +14,11 @@ Exit codes of the command line:
     5  the daemon cannot listen at its address
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+TYPE_CHECKING = False  # mypy takes it for typing's, which takes long to load
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class AmpdError(Exception):

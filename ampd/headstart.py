@@ -1,4 +1,4 @@
-# ruff: noqa: PTH111, PTH113, PTH116, PTH118, PTH120
+# ruff: noqa: PTH111, PTH116, PTH118, PTH120
 """The first tenth of a second of a start: what played last is heard before the daemon is loaded.
 
 Beside the state lies CLIENT.headstart (encore.py): the chain that played, resolved to plain values,
@@ -32,7 +32,7 @@ from ampd._engine import (
     Model,
     RigSpec,
 )
-from ampd.places import boot_id, content, settings_files, state_folder
+from ampd.places import boot_id, content, settings_file, state_folder
 
 TYPE_CHECKING = False  # mypy takes it for typing's, which costs as much as all else here
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _place(words: Sequence[str]) -> str | None:
     """The file of the settings, "" without one; None: arguments that ask for something else than
     what played last."""
     if not words:
-        return next((each for each in settings_files() if os.path.isfile(each)), "")
+        return settings_file()
     if len(words) == 2 and words[0] == "--config":
         return words[1]
     return None

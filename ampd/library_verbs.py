@@ -1,20 +1,25 @@
 """ampd models | irs: what lies in the library, found by words."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
-from ampd.config import Config, load_config
+from ampd.client import Client, listens_at
 from ampd.errors import UnreachableError
 from ampd.help import IRS, MODELS
 
+TYPE_CHECKING = False  # mypy takes it for typing's, which takes long to load
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 DEFAULT_ROWS = 100
 MAX_ROWS = 1_000_000
-Row = dict[str, Any]
-Page = dict[str, Any]
+Row: TypeAlias = "dict[str, Any]"
+Page: TypeAlias = "dict[str, Any]"
 
 
 def add_verbs(
@@ -68,14 +73,13 @@ def _found(
     options: argparse.Namespace, path: str, kind: str, words: str, limit: int
 ) -> tuple[list[Row], Page]:
     """The rows, and the last page of them: from the daemon, or without one from here."""
-    config = load_config(options.config)
+    host, port = listens_at(options.config, options.port)
     try:
-        pages = _ask(config, options.port, path, words)
-        return _gather(pages, limit)
+        return _gather(_ask(host, port, path, words), limit)
     except UnreachableError:
         if options.port is not None:
             raise
-        return _gather(_look(config, kind, words), limit)
+        return _gather(_look(options.config, kind, words), limit)
 
 
 def _gather(pages: Iterator[Page], limit: int) -> tuple[list[Row], Page]:
@@ -88,28 +92,28 @@ def _gather(pages: Iterator[Page], limit: int) -> tuple[list[Row], Page]:
     return rows[:limit], page
 
 
-def _ask(config: Config, port: int | None, path: str, words: str) -> Iterator[Page]:
-    from ampd.client import Client  # noqa: PLC0415
-
+def _ask(host: str, port: int, path: str, words: str) -> Iterator[Page]:
     offset = 0
-    with Client(config.osc.host, port or config.osc.port) as client:
+    with Client(host, port) as client:
         while True:
             page: Page = json.loads(str(client.ask(path, [words, offset])[0]))
             yield page
             offset += len(page["entries"])
 
 
-def _look(config: Config, kind: str, words: str) -> Iterator[Page]:
+def _look(settings: str | None, kind: str, words: str) -> Iterator[Page]:
     """Without a daemon: bring the index up to date and search it here."""
+    from ampd.config import load_config  # noqa: PLC0415
     from ampd.finder import INDEX_FILE, search  # noqa: PLC0415
     from ampd.index import Index  # noqa: PLC0415
     from ampd.library import Library  # noqa: PLC0415
     from ampd.passports import Store  # noqa: PLC0415
     from ampd.scan import scan_for  # noqa: PLC0415
 
-    library = Library(config.paths.rigs, config.paths.models, config.paths.cabs)
-    store = Store(config.paths.cache)
-    index = Index(config.paths.cache / INDEX_FILE)
+    paths = load_config(settings).paths
+    library = Library(paths.rigs, paths.models, paths.cabs)
+    store = Store(paths.cache)
+    index = Index(paths.cache / INDEX_FILE)
     try:
         scan_for(index, library, kind, _progress if sys.stderr.isatty() else None)
         offset = 0

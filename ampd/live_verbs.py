@@ -1,13 +1,18 @@
 """ampd snapshot | sets | tune | panic: what a foot does, from a terminal, on the running daemon."""
 
+from __future__ import annotations
+
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
-from ampd.config import load_config
+from ampd.client import ROOT, Client, ask, listens_at
 from ampd.errors import CommandError, UnreachableError
 from ampd.help import SETS, SNAPSHOT, TUNE
+
+TYPE_CHECKING = False  # mypy takes it for typing's, which takes long to load
+if TYPE_CHECKING:
+    from typing import Any
 
 NEEDLE_CENTS = 50
 NEEDLE_WIDTH = 41
@@ -116,9 +121,7 @@ def needle(note: str, cents: float, hz: float) -> str:
 
 def _pitches(options: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
     """What the tuner hears, until the daemon is silent for too long."""
-    from ampd.client import ROOT, Client  # noqa: PLC0415
-
-    host, port = _place(options)
+    host, port = listens_at(options.config, options.port)
     with Client(host, port) as client:
         renewed_s = 0.0
         while True:
@@ -133,19 +136,10 @@ def _pitches(options: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
                 yield str(note), float(cents), float(hz)
 
 
-def _place(options: argparse.Namespace) -> tuple[str, int]:
-    osc = load_config(options.config).osc
-    return osc.host, options.port or osc.port
-
-
 def _ask(options: argparse.Namespace, path: str, *arguments: float | bool | str) -> list[Any]:
-    from ampd.client import ask  # noqa: PLC0415
-
-    return list(ask(*_place(options), path, arguments))
+    return list(ask(*listens_at(options.config, options.port), path, arguments))
 
 
 def _press(options: argparse.Namespace, button: str, moved: str) -> list[Any]:
     """Press a button; the new value of what it moves."""
-    from ampd.client import ask  # noqa: PLC0415
-
-    return list(ask(*_place(options), button, answer_path=moved))
+    return list(ask(*listens_at(options.config, options.port), button, answer_path=moved))

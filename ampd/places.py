@@ -1,19 +1,23 @@
-# ruff: noqa: PTH111, PTH118, PTH123
-"""Where the daemon's files lie unless ampd.toml says otherwise, and a bounded look at one.
+# ruff: noqa: PTH111, PTH113, PTH118, PTH123
+"""Where the daemon listens and its files lie unless ampd.toml says otherwise, and a bounded look
+at one.
 
-Needs nothing that takes time to load: the start looks here first (headstart.py).
+Needs nothing that takes time to load: the start looks here first (headstart.py), and so do clients.
 """
 
 import os
 import stat
 
+HOST = "127.0.0.1"
+PORT = 9010
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-def settings_files() -> list[str]:
-    """The places where ampd.toml is looked for, best first."""
+def settings_file() -> str:
+    """The ampd.toml that is found: that of the working directory, else the user's; "" for none."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return ["ampd.toml", os.path.join(home, "ampd", "ampd.toml")]
+    places = ("ampd.toml", os.path.join(home, "ampd", "ampd.toml"))
+    return next((place for place in places if os.path.isfile(place)), "")
 
 
 def cache_folder() -> str:

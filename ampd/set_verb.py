@@ -1,13 +1,18 @@
 """ampd set: every knob of the running daemon, listed, read and turned, from its table."""
 
+from __future__ import annotations
+
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from ampd.config import load_config
+from ampd.client import ROOT, ask, listens_at
 from ampd.errors import CommandError
 from ampd.help import SET
+
+TYPE_CHECKING = False  # mypy takes it for typing's, which takes long to load
+if TYPE_CHECKING:
+    from typing import Any
 
 WORDS = {"on": True, "true": True, "off": False, "false": False}
 
@@ -28,27 +33,25 @@ def add_verbs(
 
 def set_value(options: argparse.Namespace) -> int:
     """ampd set [PATH [VALUE]]"""
-    from ampd.client import ROOT, ask  # noqa: PLC0415
     from ampd.control.params import NORM  # noqa: PLC0415
 
-    osc = load_config(options.config).osc
-    port = options.port or osc.port
+    host, port = listens_at(options.config, options.port)
     if options.path is None or options.value is None:
-        return _show(options, json.loads(str(ask(osc.host, port, "status")[0])))
+        return _show(options, json.loads(str(ask(host, port, "status")[0])))
     path = options.path.removeprefix(ROOT).strip("/")
     if options.value.endswith("%"):
         position = _number(path, options.value.removesuffix("%")) / 100
-        ask(osc.host, port, path + NORM, [position])
-        answer = ask(osc.host, port, path)[0]
+        ask(host, port, path + NORM, [position])
+        answer = ask(host, port, path)[0]
     else:
-        answer = ask(osc.host, port, path, [_value(path, options.value)])[0]
+        answer = ask(host, port, path, [_value(path, options.value)])[0]
     print(f"{path} {_shown(answer)}")
     return 0
 
 
 def _show(options: argparse.Namespace, state: dict[str, Any]) -> int:
     """One knob, or all of them: value, range and what it is."""
-    from ampd.control.params import ROOT, from_knob, with_units  # noqa: PLC0415
+    from ampd.control.params import from_knob, with_units  # noqa: PLC0415
     from ampd.library import nearest  # noqa: PLC0415
     from ampd.state import Knob  # noqa: PLC0415
     from ampd.view import show_table  # noqa: PLC0415

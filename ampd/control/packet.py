@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
 
+TYPE_CHECKING = False  # mypy takes it for typing's, which takes long to load
 if TYPE_CHECKING:  # clients start quicker without the rigs behind it
+    from typing import TypeAlias
+
     from ampd.command import Value
 
 MAX_DATAGRAM = 65507

@@ -1,5 +1,6 @@
 """The verbs as a user runs them; the daemon's own are in test_daemon.py."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ampd.cli import ADDERS, HERE
+from ampd.cli import ADDERS
+from ampd.finder import Finder
 from ampd.library import Library
 from tests.ampd.conftest import RATE_HZ, Served
 
@@ -74,12 +76,12 @@ def test_help_does_not_load_the_engine() -> None:
 
 
 def test_every_verb_is_where_the_command_line_looks_for_it() -> None:
-    assert set(VERBS) == {*HERE, *(verb for verbs in ADDERS.values() for verb in verbs)}
+    assert set(VERBS) == {verb for verbs in ADDERS.values() for verb in verbs}
 
 
 def test_a_verb_loads_neither_the_other_verbs_nor_what_reads_rigs() -> None:
     code = (
-        "import sys, ampd.cli, ampd.client\n"
+        "import sys, ampd.cli\n"
         "ampd.cli.build_parser('models')\n"
         "loaded = {'yaml', 'logging', 'ampd.rig', 'ampd.learn_verb', 'ampd.client'}\n"
         "print(sorted(loaded & set(sys.modules)))\n"
@@ -87,6 +89,72 @@ def test_a_verb_loads_neither_the_other_verbs_nor_what_reads_rigs() -> None:
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "['ampd.client']\n"
+
+
+# What takes longer to load than a client may take to start.
+SLOW = (
+    *("asyncio", "dataclasses", "inspect", "logging", "numpy", "pathlib", "rich", "socket"),
+    *("yaml", "ampd._engine", "ampd.command", "ampd.config", "ampd.view"),
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("models", "name:tiny"),
+        ("irs",),
+        ("status", "--json"),
+        ("load", "drive"),
+        ("snapshot",),
+        ("sets",),
+        ("panic",),
+    ],
+)
+@pytest.mark.parametrize("by_file", [False, True])
+def test_what_a_daemon_answers_loads_nothing_slow(
+    served: Served, tmp_path: Path, arguments: tuple[str, ...], by_file: bool
+) -> None:
+    """by_file: the port stands in a file that has every key; what reads TOML needs typing."""
+    if by_file:
+        text = (ROOT / "ampd.toml").read_text().replace("port = 9010", f"port = {served.port}")
+        (tmp_path / "ampd.toml").write_text(text)
+    where = () if by_file else ("--port", at(served))
+    slow = SLOW if by_file else (*SLOW, "tomllib", "typing")
+    finder = served.session._finder = Finder(served.library, tmp_path / "found")
+    code = (
+        "import sys\n"
+        "bare = set(sys.modules)\n"
+        "from ampd.__main__ import main\n"
+        "main()\n"
+        f"print(sorted({{*sys.modules}} & {{*{slow}}} - bare))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *where],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    asyncio.run_coroutine_threadsafe(finder.stop(), served.loop).result(5)
+    assert "No ampd answers" not in done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistake_in_ampd_toml_stops_a_panic_only_where_the_port_stands(
+    served: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "ampd.toml").write_text(f"[osc]\nport = {served.port}\n[bank]\nmemory_mb = 0\n")
+    done = ampd(tmp_path, "panic")
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "ampd.toml").write_text(f"[osc]\nprot = {served.port}\n")
+    done = ampd(tmp_path, "panic")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "ampd: ampd.toml: [osc] prot is not a key (did you mean port?); "
+        "expected one of host, port.\n",
+    )
 
 
 @pytest.mark.parametrize(
