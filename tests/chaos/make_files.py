@@ -155,8 +155,12 @@ def one_disk_fault(rack: Rack, disk: Disk, number: int, turn: int) -> tuple[floa
     sound = guitar(2.0, seed=turn, silence_frames=4800)
     passage = Passage(rack, sound)
     until_status(rack.osc, lambda s: s["store"]["saved"], "what plays is kept")
-    before = newest.read_bytes()
     disk.fail(number)
+    # A save that had begun before the fault is over.
+    until_status(
+        rack.osc, lambda s: s["store"]["saved"] or s["store"]["error"], "nothing is written"
+    )
+    before = newest.read_bytes()
     told_ms = until_told(rack.osc, rack.osc.send("/ampd/tuner_reference_hz", 431.0 + turn))
     kept = newest.read_bytes() == before
     disk.heal()
