@@ -6,7 +6,7 @@ slots above are for rigs outside the bank.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,14 @@ def plan_rig(library: Library, rig: Rig) -> Plan:
             impulses[block.impulse] = found
     files = [*([rig.path] if rig.path else []), *models.values(), *impulses.values()]
     return Plan(rig, models, stamp(files), impulses)
+
+
+def plan_named(library: Library, name: str) -> Plan:
+    """The rig `name` as it is on disk now. Raises LibraryError, RigError. Blocks."""
+    # Before it is read, so that what is written meanwhile makes the plan outdated.
+    before = stamp([library.find_rig(name)])
+    plan = plan_rig(library, library.load_rig(name))
+    return replace(plan, stamp=(*before, *plan.stamp[1:]))
 
 
 def _found(rig: Rig, block: RigBlock, key: str, find: Callable[[str], Path], name: str) -> Path:

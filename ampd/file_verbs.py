@@ -81,7 +81,7 @@ def _add_bench(bench: Any, kinds: Kinds) -> None:
 
 def render_file(options: argparse.Namespace) -> int:
     """ampd render IN OUT"""
-    from ampd.bank import plan_rig  # noqa: PLC0415
+    from ampd.bank import plan_named  # noqa: PLC0415
     from ampd.offline import RenderJob, render  # noqa: PLC0415
     from ampd.passports import Store  # noqa: PLC0415
     from ampd.rack import isas  # noqa: PLC0415
@@ -95,7 +95,7 @@ def render_file(options: argparse.Namespace) -> int:
     if options.rig is not None:
         config = load_config(options.config)
         library = _library(config)
-        plan = plan_rig(library, library.load_rig(options.rig))
+        plan = plan_named(library, options.rig)
         levels = Levels(config.output_level, config.input_dbu, Store(config.paths.cache))
     done = render(
         RenderJob(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from ampd.bank import Bank, Plan, plan_rig
+from ampd.bank import Bank, Plan, plan_named, plan_rig
 from ampd.codes import code
 from ampd.config import MidiConfig
 from ampd.driver import Driver, in_thread
@@ -153,9 +153,7 @@ class Stock:
 
     async def plan(self, name: str) -> Plan:
         """The rig `name` as it is on disk now. Raises AmpdError."""
-        return await asyncio.to_thread(
-            lambda: plan_rig(self._library, self._library.load_rig(name))
-        )
+        return await asyncio.to_thread(plan_named, self._library, name)
 
     async def plan_edited(self, rig: Rig) -> Plan:
         """A rig that was changed while it plays. Raises AmpdError."""

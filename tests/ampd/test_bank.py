@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ampd.bank import Bank, Built, Plan, plan_rig
+from ampd.bank import Bank, Built, Plan, plan_named, plan_rig
 from ampd.errors import RigError
 from ampd.library import Library
 from ampd.rig import Rig, parse_rig
@@ -36,6 +36,25 @@ def test_plan_finds_impulses_and_is_outdated_when_one_changes(library: Library) 
     assert not plan.outdated()
     file.write_bytes(b"another")
     assert plan.outdated()
+
+
+class Hasty(Library):
+    """Somebody writes a rig's file right after it was read."""
+
+    def load_rig(self, name: str) -> Rig:
+        rig = super().load_rig(name)
+        path = self.find_rig(name)
+        path.write_text(path.read_text() + "# louder\n")
+        return rig
+
+
+def test_rig_written_while_it_is_read_is_outdated(library: Library) -> None:
+    cab_rig(library, "green")
+    (library.models_path / "cabs").mkdir()
+    (library.models_path / "cabs" / "green.wav").write_bytes(b"one")
+    assert not plan_named(library, "cab").outdated()
+    hasty = Hasty(library.rigs_path, library.models_path, library.cabs_path)
+    assert plan_named(hasty, "cab").outdated()
 
 
 def test_missing_impulse_is_named_with_file_line_and_block(library: Library) -> None:

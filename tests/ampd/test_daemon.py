@@ -192,7 +192,8 @@ def test_daemon_plays_and_says_so_where_nothing_can_be_kept(
         client.send("/ampd/rig", "drive")
         rig, text = client.until("/ampd/event/fault")
         assert (rig, "ampd.state: what plays cannot be kept" in text) == ("", True)
-        state = json.loads(client.ask("/ampd/status")[1][0])
+        client.send("/ampd/status")
+        state = json.loads(client.until("/ampd/status")[0])
         assert state["wanted_rig"] == "drive"
         assert state["store"]["error"] == text
         assert "cannot be kept" in end(process)
