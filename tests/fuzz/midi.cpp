@@ -58,8 +58,9 @@ void expect(bool holds, const char* claim) {
 #endif
 
 #ifdef AMP_SEES_HEAP
-extern "C" int __sanitizer_install_malloc_and_free_hooks(
-    void (*on_malloc)(const volatile void*, size_t), void (*on_free)(const volatile void*));
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*,
+                                                                           size_t),
+                                                         void (*on_free)(const volatile void*));
 #endif
 
 void watch_heap() {
