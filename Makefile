@@ -93,14 +93,14 @@ rtsan: $(VENV)/.apt  ## the engine's tests under clang's RealtimeSanitizer, its 
 	  -DCMAKE_CXX_FLAGS="-Wfunction-effects -Werror" -DAMP_SANITIZE=realtime \
 	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/rtsan.log 2>&1 || { cat build/rtsan.log; exit 1; }
 	@cmake --build build/rtsan
-	ctest --test-dir build/rtsan --output-on-failure --timeout 300
+	ctest --test-dir build/rtsan --output-on-failure --timeout 300 -j2
 
 asan: $(VENV)/.apt  ## the engine's tests and the fuzzer's kept files under ASan and UBSan
 	@mkdir -p build
 	@cmake -S ampd/engine -B build/asan -G Ninja -DAMP_SANITIZE=address,undefined \
 	  -DAMP_BUILD_PYTHON=OFF -DAMP_BUILD_TESTS=ON >build/asan.log 2>&1 || { cat build/asan.log; exit 1; }
 	@cmake --build build/asan
-	ctest --test-dir build/asan --output-on-failure --timeout 900
+	ctest --test-dir build/asan --output-on-failure --timeout 900 -j2
 
 tsan: $(VENV)/.apt  ## switches while a host plays under ThreadSanitizer, SWITCHES=100 of each kind
 	@mkdir -p build
