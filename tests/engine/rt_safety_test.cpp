@@ -25,6 +25,7 @@ constexpr int kFamilySlot = 5;  ///< outside the switches; its param comes at th
 constexpr float kFamilyEnd = 10;
 constexpr int kStormRigs = 6;
 constexpr int kWarmSwitches = 100;
+constexpr int kSelectsAProgram = 4;
 
 /// Page faults of one thread.
 struct Faults {
@@ -58,6 +59,7 @@ void prove_that_faults_count() {
 struct Signals {
   std::atomic<bool> stop{false};
   std::atomic<bool> warm{false};
+  std::atomic<int> program{-1};  ///< for the next callback to change to; -1 none
   bool traps = false;
   Faults faults;  ///< of the audio thread since it is warm; after its end
 };
@@ -75,13 +77,14 @@ void play(Engine& engine, Signals& signals) {
   std::optional<Faults> warm;
   for (size_t round = 0; !signals.stop; ++round) {
     if (!warm && signals.warm) warm = faults_so_far();
-    const std::array<MidiEvent, 1> midi{MidiEvent{
-        .frame = 0, .size = 2, .data = {0xC0, static_cast<uint8_t>(round / 4999 % kSlots)}}};
+    const int program = signals.program.exchange(-1);
+    const std::array<MidiEvent, 1> midi{
+        MidiEvent{.frame = 0, .size = 2, .data = {0xC0, static_cast<uint8_t>(program)}}};
     Callback callback{.in = input.data(),
                       .left = left.data(),
                       .right = right.data(),
                       .frames = kLengths[round % kLengths.size()],
-                      .midi = {midi.data(), round % 4999 == 0 ? size_t{1} : size_t{0}}};
+                      .midi = {midi.data(), program >= 0 ? size_t{1} : size_t{0}}};
     {
       const Armed checks;
       engine.process(callback);
@@ -212,13 +215,16 @@ std::chrono::seconds patience(int wanted) {
   return std::chrono::seconds(AMP_EMULATED ? 900 : 180) * std::max(1, wanted / 1000);
 }
 
-/// Ask for switches, each with a param and now and then a global, until `wanted` were heard.
+/// Ask for switches, each with a param, now and then a global or a program change that takes its
+/// place, until `wanted` were heard. By count, not by time: where a callback costs next to nothing
+/// and a rig much, as in an emulator, program changes every so many callbacks would let none come.
 int switch_often(Engine& engine, int wanted, Signals& signals) {
   int heard = 0;
   const auto deadline = std::chrono::steady_clock::now() + patience(wanted);
   for (int i = 0; heard < wanted && std::chrono::steady_clock::now() < deadline; ++i) {
     const int slot = i % kSlots;
     const uint32_t id = engine.select(slot, false);
+    if (i % kSelectsAProgram == 0) signals.program = i / kSelectsAProgram % kSlots;
     engine.set_param(slot, 2, -static_cast<float>(i % 30));
     if (slot == kKnobSlot) engine.set_param(slot, kKnob, static_cast<float>(i % 10) / 10);
     if (i % 7 == 0) engine.set_global(i % 2 == 0 ? kBypass : kMute, static_cast<float>(i / 7 % 2));
