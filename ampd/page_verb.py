@@ -72,19 +72,19 @@ def show_token(options: argparse.Namespace) -> int:
 
 def _token(options: argparse.Namespace, new: bool = False) -> str:
     """The daemon's pairing token. Raises CommandError where it has none."""
-    from ampd.client import ask  # noqa: PLC0415
+    from ampd.client import ask, listens_at  # noqa: PLC0415
 
-    osc = load_config(options.config).osc
-    return str(ask(osc.host, options.port or osc.port, "pair", ["new"] if new else [])[0])
+    host, port = listens_at(options.config, options.port)
+    return str(ask(host, port, "pair", ["new"] if new else [])[0])
 
 
 def write_layouts(options: argparse.Namespace) -> int:
     """ampd layouts [FOLDER] [--paired]"""
-    from ampd.client import ask  # noqa: PLC0415
+    from ampd.client import ask, listens_at  # noqa: PLC0415
     from ampd.control.layouts import open_stage_control, params_of, touch_osc  # noqa: PLC0415
 
-    osc = load_config(options.config).osc
-    state = json.loads(str(ask(osc.host, options.port or osc.port, "status")[0]))
+    host, port = listens_at(options.config, options.port)
+    state = json.loads(str(ask(host, port, "status")[0]))
     params = params_of(state)
     prefix = f"{_token(options)}/" if options.paired else ""
     files = {

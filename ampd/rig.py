@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from ampd.config import OUTPUT_LEVELS
 from ampd.errors import RigError
 from ampd.midi import (
     Binding,
@@ -46,7 +47,6 @@ from ampd.rig_yaml import (
 T = TypeVar("T")
 
 __all__ = [  # with what is at home in rig_chain.py
-    "LEVELS",
     "MAX_SNAPSHOTS",
     "PROGRAM_COUNT",
     "Binding",
@@ -64,7 +64,6 @@ MAX_SNAPSHOTS = 8
 PROGRAM_COUNT = 128
 TOP_KEYS = ("program", "input", "chain", "output", "mix", "snapshots", "morph", "midi", "on_load")
 END_KEYS = {"input": ("gain_db",), "output": ("gain_db", "level")}
-LEVELS = ("raw", "normalized", "calibrated")
 OWN_PATHS = ("mix", "input/gain_db", "output/gain_db")
 LOADED_KEYS = (*FILE_KEYS, "beside", "level")  # no snapshot changes them
 SNAPSHOT_NAME_LENGTH = 32
@@ -88,7 +87,7 @@ class Rig:
     values: Mapping[str, float] = field(default_factory=dict)  # "input/gain_db", "mix", ...
     blocks: tuple[RigBlock, ...] = ()
     path: Path | None = None
-    level: str = ""  # one of LEVELS, "" = as ampd.toml says
+    level: str = ""  # one of OUTPUT_LEVELS, "" = as ampd.toml says
     snapshots: tuple[Snapshot, ...] = ()  # snapshot n is [n - 1]
     morph: tuple[int, int] = (0, 0)  # where the pedal goes from and to; 0 is the rig itself
     midi: tuple[Binding, ...] = ()
@@ -186,10 +185,10 @@ def _own_values(document: Document, top: Mapping[str, Any]) -> dict[str, float]:
 def _level(document: Document) -> str:
     entry = as_mapping(document, ("output",), "output", END_KEYS["output"], "such as {gain_db: 0}")
     level = entry.get("level", "")
-    if "level" in entry and level not in LEVELS:
+    if "level" in entry and level not in OUTPUT_LEVELS:
         raise RigError(
             f"{document.at('output', 'level')}: output/level is {describe(level)}, "
-            f"expected one of {', '.join(LEVELS)}."
+            f"expected one of {', '.join(OUTPUT_LEVELS)}."
         )
     return str(level)
 

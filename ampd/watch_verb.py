@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ampd.config import load_config
 from ampd.errors import CommandError
 from ampd.help import WATCH
 
@@ -21,16 +20,15 @@ def add_verbs(
 
 def watch_daemon(options: argparse.Namespace) -> int:
     """ampd watch"""
-    from ampd.client import Client  # noqa: PLC0415
+    from ampd.client import Client, listens_at  # noqa: PLC0415
     from ampd.screen import Screen  # noqa: PLC0415
     from ampd.watch import Watch  # noqa: PLC0415
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError("ampd watch needs a terminal; 'ampd status --json' is for programs.")
-    osc = load_config(options.config).osc
-    port = options.port or osc.port
-    with Client(osc.host, port) as client:
+    host, port = listens_at(options.config, options.port)
+    with Client(host, port) as client:
         json.loads(str(client.ask("status")[0]))  # nobody there: say so at once, and on no screen
         with Screen() as screen:
-            Watch(client, f"{osc.host}:{port}").run(screen)
+            Watch(client, f"{host}:{port}").run(screen)
     return 0
