@@ -1,6 +1,6 @@
 """The remote's own figures, each as one JSON line; no sound card.
 
-    python -m tests.bench.remote [echo] [flood] [page] [step]
+    python -m tests.bench.remote [echo] [flood] [page] [step] [back]
 
 echo   OSC command to its answer at the same client, over `--rounds`, idle and with a page,
        ampd watch and four subscribers on, the meters moving
@@ -11,6 +11,8 @@ page   chromium here: touch to the accepted value shown, bytes and ms of a first
        of the daemon's loop with the page on and the meters moving
 step   two pages, an OSC client and a MIDI controller turn the same knobs at random for `--seconds`:
        how long after the last change do all show the same
+back   the daemon is killed and started again `BACKS` times: from the start of its process and from
+       its first answer until an open page shows the rig again, without a reload
 """
 
 import argparse
@@ -43,6 +45,8 @@ ADDRESS = "/ampd/input/gain_db"
 SUBSCRIBERS = 4
 TICKS = os.sysconf("SC_CLK_TCK")
 CPU_SECONDS = 10.0
+BACKS = 10
+SETTINGS = {"rigs": '"rigs"', "models": '"models"', "server_name": '"remote"'}
 
 
 @contextmanager
@@ -54,8 +58,7 @@ def live(rigs: Mapping[str, str] = RIGS) -> Iterator[Rack]:
     ):
         write_library(Path(name), rigs)
         stage.start_server()
-        settings = {"rigs": '"rigs"', "models": '"models"', "server_name": '"remote"'}
-        running = stage.start_daemon("--rig", next(iter(rigs)), settings=settings)
+        running = stage.start_daemon("--rig", next(iter(rigs)), settings=SETTINGS)
         with running.osc() as osc:
             rack = Rack(stage, running, osc)
             rack.until_jack("running")
@@ -277,9 +280,41 @@ def measure_step(options: argparse.Namespace) -> None:
     )
 
 
+def measure_back(options: argparse.Namespace) -> None:
+    from tests.e2e.browser import Page  # noqa: PLC0415 (selenium)
+
+    rig = next(iter(RIGS))
+    started_ms, answered_ms = [], []
+    with live() as rack, ExitStack() as stack:
+        port = rack.daemon.port
+        page = Page(port)
+        stack.callback(page.close)
+        page.open()
+        page.run("window.kept = true")
+        daemon = rack.daemon
+        for _ in range(BACKS):
+            daemon.running.process.kill()
+            daemon.running.wait(5.0)
+            page.until(lambda: page.find("#lost").is_displayed(), "the page says that it is lost")
+            begin = time.monotonic()
+            daemon = rack.stage.start_daemon("--rig", rig, settings=SETTINGS, port=port)
+            daemon.osc().__exit__(None, None, None)
+            answers = time.monotonic()
+            page.until(
+                lambda: not page.find("#lost").is_displayed() and page.text("#stage h1") == rig,
+                "the page is whole again",
+            )
+            now = time.monotonic()
+            started_ms.append(1000.0 * (now - begin))
+            answered_ms.append(1000.0 * (now - answers))
+        kept = bool(page.run("return window.kept"))
+    say(bench="page_back_from_start_ms", kills=BACKS, kept=kept, **percentiles(started_ms))
+    say(bench="page_back_ms", kills=BACKS, kept=kept, limit=2000, **percentiles(answered_ms))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("what", nargs="*", default=["echo", "flood", "page", "step"])
+    parser.add_argument("what", nargs="*", default=["echo", "flood", "page", "step", "back"])
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rate", type=int, default=20_000)
@@ -289,6 +324,7 @@ def main() -> None:
         "flood": measure_flood,
         "page": measure_page,
         "step": measure_step,
+        "back": measure_back,
     }
     for name in options.what:
         measures[name](options)
