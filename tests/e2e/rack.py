@@ -12,7 +12,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from tests.demo.osc import Message, Osc
-from tests.demo.stage import AMPD, Daemon, Running, Stage, StageError, until_status
+from tests.demo.stage import AMPD, Daemon, Running, Stage, StageError, until, until_status
 
 RATE_HZ = 48_000
 SILENCE_FRAMES = RATE_HZ  # the safety stage's DC blocker settles here, live and offline alike
@@ -190,7 +190,15 @@ class Passage:
     def end(self) -> Signal:
         """Wait for the last sample; the take from the sound's own first frame on: (frames, 2)."""
         limit_s = len(self._sound) / RATE_HZ + 30.0
-        played = self._play.wait_for("played", limit_s)
+
+        def over() -> bool:
+            if self._stage.server_is_sick():
+                raise StageError("jackd has lost its graph: no sound of it means anything")
+            said = (line["event"] for line in self._play.said())
+            return self._play.ended or "played" in said
+
+        until(over, "play says 'played'", limit_s)
+        played = self._play.wait_for("played")
         self._play.wait(limit_s)
         self._record.stop()
         self._record.wait_for("recorded")
