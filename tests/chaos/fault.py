@@ -10,10 +10,16 @@ class NotHereError(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """reached: the figure, for people. passed: it is what was asked."""
+    """reached: the figure, for people. survived: what was asked, but for how long it took; in_time:
+    that too, which says as much of the machine and of what else it does."""
 
     reached: str
-    passed: bool
+    survived: bool
+    in_time: bool = True
+
+    @property
+    def passed(self) -> bool:
+        return self.survived and self.in_time
 
 
 @dataclass(frozen=True)

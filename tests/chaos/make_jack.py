@@ -184,7 +184,8 @@ def told(lives: list[Life], good: bool, more: str = "") -> Result:
     return Result(
         f"{len(lives)} times: {median:.2f} s median, {longest:.2f} s longest; own sound "
         f"{'each time' if unlike <= SAME else f'off by {unlike:.2f}'}; {cents:.2f} cents{more}",
-        good and median <= MEDIAN_S and longest <= LONGEST_S and unlike <= SAME and cents <= CENTS,
+        good and unlike <= SAME and cents <= CENTS,
+        median <= MEDIAN_S and longest <= LONGEST_S,
     )
 
 
@@ -258,6 +259,7 @@ def measure_hung(full: bool) -> Result:
         f"{len(back_s)} times: told after {max(told_s):.1f} s, commands meanwhile within "
         f"{1000 * longest_s:.0f} ms, sound {median_s:.2f} s median, {last_s:.2f} s longest after "
         f"the server goes on",
+        True,  # whatever is no figure here has raised
         median_s <= MEDIAN_S
         and last_s <= LONGEST_S
         and max(told_s) <= HANG_S + TOLD_S

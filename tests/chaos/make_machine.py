@@ -202,10 +202,8 @@ def measure_clock(full: bool) -> Result:
     return Result(
         f"commands within {1000 * made.slowest_s:.0f} ms, kept within "
         f"{1000 * slowest_save_s:.0f} ms, longest silence {silent_ms:.1f} ms",
-        not ended
-        and silent_ms <= SILENT_MS
-        and made.slowest_s <= ANSWER_S
-        and slowest_save_s <= WRITTEN_S + ANSWER_S,
+        not ended and silent_ms <= SILENT_MS,
+        made.slowest_s <= ANSWER_S and slowest_save_s <= WRITTEN_S + ANSWER_S,
     )
 
 
@@ -299,10 +297,8 @@ def measure_descriptors(full: bool) -> Result:
     return Result(
         f"longest silence {silent_ms:.1f} ms, commands within {1000 * made.slowest_s:.0f} ms, a "
         f"connection served {slowest_s:.2f} s after the release at the latest",
-        not ended
-        and silent_ms <= SILENT_MS
-        and made.slowest_s <= ANSWER_S
-        and slowest_s <= RECOVER_S,
+        not ended and silent_ms <= SILENT_MS,
+        made.slowest_s <= ANSWER_S and slowest_s <= RECOVER_S,
     )
 
 

@@ -37,8 +37,8 @@ from tests.e2e.flood import hostile_packets
 
 FLOOD_PER_S, SHORT_FLOOD_PER_S = 100_000, 20_000
 GARBAGE_PER_S = 20_000
-SETTLE_LIMIT_S, SETTLE_WAIT_S = 0.05, 2.0
-ANSWER_LIMIT_S, ANSWER_WAIT_S = 0.02, 2.0
+SETTLE_LIMIT_S, ANSWER_LIMIT_S = 0.05, 0.02
+LOST_S = 10.0  # what has not come by then never comes
 LOG_LINES_PER_S = 10
 FIRST, AUTOGROUP = -10, Path("/proc/self/autogroup")  # nice; of what the session runs
 MORE_MEMORY_KB = 2048
@@ -136,14 +136,13 @@ def settle_s(osc: Osc, flood: Connection, seconds: float, rate_per_s: int, numbe
     flood.send((seconds, rate_per_s, encode("/ampd/rig", [rig])))
     ended_s = float(flood.recv()[1])
     try:
-        return osc.wait(lambda m: m.values == (rig,), SETTLE_WAIT_S).second - ended_s
+        return osc.wait(lambda m: m.values == (rig,), LOST_S).second - ended_s
     except TimeoutError:
         return float("inf")
 
 
 def measure_flood(full: bool) -> Result:
-    """C1. The short form floods less, and half of its rigs may be late, since a machine on which
-    tests run does other things; none may be lost."""
+    """C1. The short form floods less."""
     rounds, seconds = (100, 0.6) if full else (5, 0.2)
     asked_per_s = FLOOD_PER_S if full else SHORT_FLOOD_PER_S
     settled: list[float] = []
@@ -158,20 +157,22 @@ def measure_flood(full: bool) -> Result:
             osc.ask("/ampd/subscribe", "/ampd/rig", 3600)
             before_kb, lines = 0, len(log_lines(settings))
             calm = [settle_s(osc, flood, 0.05, 0, number) for number in range(rounds)]
+            began_s = time.monotonic()
             for number in range(rounds):
                 settled.append(settle_s(osc, flood, seconds, asked_per_s, rounds + number))
                 before_kb = before_kb or resident_kb(process.pid)
             more_kb = resident_kb(process.pid) - before_kb
             lines = len(log_lines(settings)) - lines
+            lasted_s = time.monotonic() - began_s
     in_time = sum(each <= SETTLE_LIMIT_S for each in settled)
     return Result(
         f"{in_time} of {rounds} in time; {percentile_ms(settled, 50):.0f} ms median, longest "
         f"{1000 * max(settled):.0f}; without the flood {percentile_ms(calm, 50):.0f} and "
         f"{1000 * max(calm):.0f}; memory {more_kb:+d} kB, {lines} lines of log",
         max(settled) < float("inf")
-        and in_time >= (rounds if full else rounds // 2)
         and more_kb <= MORE_MEMORY_KB
-        and lines <= LOG_LINES_PER_S * rounds * seconds,
+        and lines <= LOG_LINES_PER_S * (lasted_s + 1),
+        in_time == rounds,
     )
 
 
@@ -184,7 +185,7 @@ def answers_s(osc: Osc, count: int) -> list[float]:
         try:
             answer = osc.wait(
                 lambda m, wanted=wanted: (m.address, m.values) == wanted,  # type: ignore[misc]
-                ANSWER_WAIT_S,
+                LOST_S,
             )
             found.append(answer.second - sent_s)
         except TimeoutError:
@@ -218,7 +219,7 @@ def measure_garbage(full: bool) -> Result:
             seconds = time.monotonic() - began_s
         said = log_lines(settings)[lines:]
     calm_ms, busy_ms = percentile_ms(calm, 99), percentile_ms(busy, 99)
-    if calm_ms > 1000 * ANSWER_LIMIT_S:
+    if full and calm_ms > 1000 * ANSWER_LIMIT_S:
         raise NotHereError(f"1 % of the answers take {calm_ms:.0f} ms without the garbage")
     tracebacks = sum("Traceback" in line for line in said)
     return Result(
@@ -227,8 +228,9 @@ def measure_garbage(full: bool) -> Result:
         f"{tracebacks} tracebacks, {len(said) / seconds:.1f} lines of log a second",
         alive
         and tracebacks == 0
-        and busy_ms <= 1000 * ANSWER_LIMIT_S
+        and max(busy) < float("inf")
         and len(said) <= LOG_LINES_PER_S * (seconds + 1),
+        busy_ms <= 1000 * ANSWER_LIMIT_S,
     )
 
 
@@ -377,7 +379,8 @@ def measure_radio(full: bool) -> Result:
         f"{told_ms:.0f} ms at most; done after {percentile_ms(waits_s, 50):.0f} ms median, "
         f"{1000 * max(waits_s):.0f} longest; {radio.lost} lost, {radio.doubled} doubled, "
         f"{radio.reordered} reordered",
-        switches == count and right and told_ms <= 1000 * ACK_LIMIT_S,
+        switches == count and right,
+        told_ms <= 1000 * ACK_LIMIT_S,
     )
 
 

@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: every fault, a few times."""
+"""The short form of `make chaos`: every fault, a few times, and no time is asserted."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_fault_is_survived(fault: Fault) -> None:
         result = fault.measure(False)
     except NotHereError as missing:
         pytest.skip(f"{fault.number}: {missing}")
-    assert result.passed, f"{fault.what}: {fault.asked} asked, {result.reached}"
+    assert result.survived, f"{fault.what}: {fault.asked} asked, {result.reached}"
 
 
 def test_kept_table_keeps_the_rows_of_another_day(tmp_path: Path) -> None:
