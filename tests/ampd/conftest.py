@@ -32,7 +32,7 @@ from ampd.state import Event, Swapped
 from ampd.stock import Settings
 
 RATE_HZ = 48000
-LIMIT_S = 5.0
+LIMIT_S = 20.0
 NETWORK = "127.0.0.0/29"
 KERNEL = 3
 SETTLED = 4096  # frames: a fade and a ramp are over

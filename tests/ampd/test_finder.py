@@ -20,9 +20,7 @@ from ampd.index import Index
 from ampd.library import Library
 from ampd.passports import Passport, Store, fingerprint
 from ampd.scan import command, root_of, scan
-from tests.ampd.conftest import Served, opened, run, write_model
-
-LIMIT_S = 30.0
+from tests.ampd.conftest import LIMIT_S, Served, opened, run, write_model
 
 
 def fill(folder: Path) -> Library:
@@ -209,7 +207,7 @@ def test_a_daemon_that_stops_does_not_wait_for_the_look(tmp_path: Path) -> None:
         finder = Finder(fill(tmp_path), tmp_path / "cache")
         finder.refresh()
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(LIMIT_S):
             await finder.stop()
 
     run(story())

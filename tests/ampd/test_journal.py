@@ -10,6 +10,7 @@ import pytest
 
 from ampd.codes import code
 from ampd.journal import JournalHandler, Lines, is_under_journal, priority
+from tests.ampd.conftest import LIMIT_S
 
 
 def record(text: str, name: str = "", level: int = logging.WARNING) -> logging.LogRecord:
@@ -35,7 +36,7 @@ def parsed(data: bytes) -> dict[str, str]:
 def journal(tmp_path: Path) -> socket.socket:
     place = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     place.bind(str(tmp_path / "journal"))
-    place.settimeout(5)
+    place.settimeout(LIMIT_S)
     return place
 
 

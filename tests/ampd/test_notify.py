@@ -14,7 +14,7 @@ from ampd.command import SelectRig, SetGlobal
 from ampd.library import Library
 from ampd.notify import Herald, notify, status_line, watchdog_period_s
 from ampd.state import JackState, State
-from tests.ampd.conftest import opened, run
+from tests.ampd.conftest import LIMIT_S, opened, run
 
 RUNNING = JackState("running", server="default", sample_rate_hz=48000, period_frames=64)
 
@@ -48,7 +48,7 @@ def test_abstract_sockets_are_reached_too(monkeypatch: pytest.MonkeyPatch) -> No
         heard.bind(f"\0ampd-test-{os.getpid()}")
         monkeypatch.setenv("NOTIFY_SOCKET", f"@ampd-test-{os.getpid()}")
         notify("READY=1")
-        heard.settimeout(5)
+        heard.settimeout(LIMIT_S)
         assert heard.recv(4096) == b"READY=1"
 
 
@@ -130,6 +130,14 @@ def test_without_jack_it_is_ready_once_jack_is_awaited(
     run(story())
 
 
+async def until_alive(systemd: socket.socket, signs: int) -> None:
+    """Wait for so many signs of life."""
+    async with asyncio.timeout(LIMIT_S):
+        while signs > 0:
+            await asyncio.sleep(0.01)
+            signs -= said(systemd).count("WATCHDOG=1")
+
+
 def test_signs_of_life_end_with_the_loop_that_gives_them(
     library: Library, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,12 +148,10 @@ def test_signs_of_life_end_with_the_loop_that_gives_them(
     async def story() -> None:
         async with opened(library) as (session, _):
             task = asyncio.create_task(Herald(session).run())
-            await asyncio.sleep(0.3)
-            assert said(systemd).count("WATCHDOG=1") >= 5
+            await until_alive(systemd, 5)
             time.sleep(0.3)  # noqa: ASYNC251 (the loop hangs)
             assert said(systemd).count("WATCHDOG=1") == 0
-            await asyncio.sleep(0.05)
-            assert said(systemd).count("WATCHDOG=1") >= 1
+            await until_alive(systemd, 1)
             task.cancel()
 
     run(story())

@@ -13,13 +13,13 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from ampd.control import hub
 from ampd.control.hub import HOLD_S, MIN_GAP_S, matcher
 from ampd.control.packet import Deframer, PacketError, decode, encode, frame
 from ampd.errors import CommandError
 from tests.ampd.conftest import LIMIT_S, RATE_HZ, SETTLED, Served
 
 LET_GO_S = 60.0
-SLACK_S = 0.03  # of a loop on a machine that does other things; an event is never early
 
 
 class TcpClient:
@@ -103,7 +103,7 @@ def test_no_pattern_takes_long() -> None:
     for _ in range(100):
         assert not wants("/ampd/" + "a" * 200)
     # 100 looks at the worst of patterns; backtracking would take longer than the universe is old.
-    assert time.perf_counter() - begin < 1.0
+    assert time.perf_counter() - begin < LIMIT_S
 
 
 # --- echoes -------------------------------------------------------------------------------------
@@ -135,26 +135,29 @@ def test_refused_and_clamped_values_correct_the_fader(served: Served) -> None:
         begin = time.monotonic()
         fader.send("/ampd/mix", 7.0)
         assert fader.receive() == ("/ampd/mix", [1.0])
-        assert HOLD_S - 0.001 <= time.monotonic() - begin <= HOLD_S + SLACK_S + 0.2
+        assert time.monotonic() - begin >= HOLD_S - 0.001
 
 
+@pytest.fixture
+def held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held does not come while a client waits for it."""
+    monkeypatch.setattr(hub, "HOLD_S", 10 * LIMIT_S)
+
+
+@pytest.mark.usefixtures("held_for_ever")
 def test_subscriber_that_wants_it_now_is_not_held(served: Served) -> None:
     with served.client() as client:
         client.send("/ampd/subscribe", "/ampd/mix", 30, "now")
         client.until("/ampd/subscribe")
-        time.sleep(MIN_GAP_S)
-        begin = time.monotonic()
         client.send("/ampd/mix", 0.5)
         assert client.receive() == ("/ampd/mix", [0.5])
-        assert time.monotonic() - begin < HOLD_S
 
 
+@pytest.mark.usefixtures("held_for_ever")
 def test_sender_without_a_subscription_is_answered_at_once(served: Served) -> None:
     with served.client() as client:
         client.ask("/ampd/mix", 0.5)
-        begin = time.monotonic()
         client.ask("/ampd/mix", 0.25)
-        assert time.monotonic() - begin < HOLD_S
 
 
 def test_no_address_is_told_faster_than_fifty_a_second_and_the_last_value_comes(

@@ -7,8 +7,9 @@
     python -m tests.demo.jack_tools listen --from ampd:midi_out
 
 MIDI.json is a list of [frame, hex]: the foot's bytes, each at its own frame of the sound.
-Each prints one JSON object a line. play and record end by themselves or on SIGTERM; record then
-writes OUT.wav, and beside it OUT.npz with the frame and the monotonic second of every cycle.
+Each prints one JSON object a line. play ends by itself, or a quarter of a second of sound after
+SIGTERM; record ends on SIGTERM and then writes OUT.wav, and beside it OUT.npz with the frame and
+the monotonic second of every cycle.
 A call of libjack can block for ever: whoever starts these gives them a time limit.
 """
 
@@ -44,6 +45,7 @@ class Player:
     def __init__(self, client: Any, signal_: Signal) -> None:
         self._port = client.outports.register("out")
         self._signal = signal_
+        self._end = len(signal_)
         self._playing = False
         self.position = 0
         self.first_frame = -1
@@ -60,18 +62,22 @@ class Player:
     def start(self) -> None:
         self._playing = True
 
+    def end_after(self, frames: int) -> None:
+        """Play so much more, and no further."""
+        self._end = min(self._end, self.position + frames)
+
     def process(self, frame: int, frames: int) -> None:
         """Audio thread of this process."""
         out = self._port.get_array()
         out.fill(0.0)
-        if not self._playing or self.position >= len(self._signal):
+        if not self._playing or self.position >= self._end:
             return
         if self.first_frame < 0:
             self.first_frame = frame
-        chunk = self._signal[self.position : self.position + frames]
+        chunk = self._signal[self.position : min(self.position + frames, self._end)]
         out[: len(chunk)] = chunk
         self.position += len(chunk)
-        if self.position >= len(self._signal):
+        if self.position >= self._end:
             self.done.set()
 
 
@@ -230,6 +236,8 @@ def play(args: argparse.Namespace) -> None:
         player.start()
         while not (player.done.wait(0.05) or ended.is_set()):
             pass
+        player.end_after(opened.samplerate // 4)
+        player.done.wait(CONNECT_LIMIT_S)
         say(event="played", frames=player.position, first_frame=player.first_frame)
 
 

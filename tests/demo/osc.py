@@ -11,7 +11,7 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 Value = str | int | float | bool
-LIMIT_S = 8.0
+LIMIT_S = 20.0
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One private JACK world a test: own /dev/shm, own server, own daemon, all gone afterwards."""
 
+import json
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.stage import AMPD, Stage, StageError, can_unshare
+from tests.demo.stage import AMPD, Stage, StageError, can_unshare, status
 from tests.e2e.foot import settle
 from tests.e2e.gig import HERE, Gig
 from tests.e2e.rack import Rack, write_library
@@ -26,12 +27,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """
     try:
         return (yield)
-    except (StageError, AssertionError) as error:
-        stage, foot = (pyfuncitem.funcargs.get(name) for name in ("stage", "foot"))
-        stage = foot.stage if isinstance(foot, Rack) else stage
+    except (StageError, AssertionError, TimeoutError) as error:
+        racks = [each for each in pyfuncitem.funcargs.values() if isinstance(each, Rack)]
+        stage = racks[0].stage if racks else pyfuncitem.funcargs.get("stage")
         if isinstance(stage, Stage) and stage.server_is_sick():
             raise SickServerError("jackd: engine may now behave abnormally") from error
+        for rack in racks:
+            error.add_note(_scene(rack))
         raise
+
+
+def _scene(rack: Rack) -> str:
+    """What the daemon says of itself, for whoever reads that a test has failed."""
+    try:
+        with rack.daemon.osc() as osc:
+            now = json.dumps(status(osc))
+    except (StageError, TimeoutError) as error:
+        now = str(error)
+    return f"the daemon's State: {now}\nits last words: {rack.daemon.running.last_words()}"
 
 
 @pytest.fixture(scope="session")

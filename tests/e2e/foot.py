@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.bench.models import a1, lstm
+from tests.demo.stage import until_status
 from tests.e2e.rack import RATE_HZ, Rack, Script, Signal, write_library
 
 TONE_FRAMES = 48  # of one period, a whole number: a steady rig repeats itself to the last bits
@@ -114,9 +115,16 @@ def longest_zero_run(out: Signal) -> int:
 
 
 def settle(rack: Rack, rig: str) -> None:
-    """The rig as its file has it, and nothing over it."""
+    """The rig as its file has it, heard and alone, and nothing over it."""
+    over = ("bypass", "mute", "tuner")
     rack.osc.send("/ampd/panic")  # no tail of the rig before
-    for path in ("bypass", "mute", "tuner"):
+    for path in over:
         rack.osc.ask(f"/ampd/{path}", False)
     rack.osc.ask("/ampd/rig", rig)
-    rack.until_rig(rig)
+    until_status(
+        rack.osc,
+        lambda s: (
+            s["rig"] == s["wanted_rig"] == rig and not any(s["globals"][path] for path in over)
+        ),
+        f"the rig {rig} is heard, and nothing over it",
+    )

@@ -28,10 +28,7 @@ RIGS[LONG] = "program: 5\nchain: [gain: {}]\nsnapshots: [{name: a}, {name: b}]\n
 RIGS["net"] = "program: 4\nchain: [amp: {model: tiny}]\n"
 RIGS["typo"] = "program: 3\nchain: [gain: {gian_db: 1}]\n"
 HERE = {"rigs": '"rigs"', "models": '"models"', "server_name": '"nobody"'}
-STEP_LIMIT_S = 0.1  # all pages and clients show the same
 MAX_BYTES = 300_000
-MAX_USABLE_MS = 1000.0
-SLACK_S = 0.5  # of a browser on a machine that does other things
 GAIN = ".fader[data-path='gain/gain_db']"
 
 Opener = Callable[..., Page]
@@ -85,12 +82,12 @@ def value(osc: Osc, path: str) -> object:
     return osc.ask(f"/ampd/{path}").values[0]
 
 
-def test_first_visit_is_soon_of_use_small_quiet_and_asks_nobody_else(
+def test_first_visit_is_small_quiet_and_asks_nobody_else(
     world: tuple[Stage, Daemon], osc: Osc
 ) -> None:
     page = Page(world[1].port)
     try:
-        ms = min(page.open() for _ in range(3))  # the least: the machine does other things
+        page.open()
         own = page.url.removeprefix("http://")
         assert [url for url in page.requests() if own not in url and "data:" not in url] == []
         size = page.run(
@@ -98,7 +95,6 @@ def test_first_visit_is_soon_of_use_small_quiet_and_asks_nobody_else(
         )
         assert 10_000 < size < MAX_BYTES
         assert page.console() == []
-        assert ms < MAX_USABLE_MS
     finally:
         page.close()
 
@@ -253,12 +249,7 @@ def test_two_pages_and_a_controller_show_the_same(osc: Osc, open_page: Opener) -
         page.until(lambda page=page: page.text(f"{GAIN} output") == "3.0 dB", "the start")  # type: ignore[misc]
     osc.ask("/ampd/gain/gain_db", -7.0)
     for page in (phone, tablet):
-        took = page.until(
-            lambda page=page: page.text(f"{GAIN} output") == "-7.0 dB",  # type: ignore[misc]
-            "both show it",
-            STEP_LIMIT_S + SLACK_S,
-        )
-        assert took < STEP_LIMIT_S + SLACK_S
+        page.until(lambda page=page: page.text(f"{GAIN} output") == "-7.0 dB", "both show it")  # type: ignore[misc]
     ActionChains(phone.driver).double_click(phone.find(GAIN)).perform()
     tablet.until(lambda: tablet.text(f"{GAIN} output") == "0.0 dB", "the tablet follows the phone")
 
