@@ -254,9 +254,10 @@ class Engine:
         """Build a chain and park it in `slot`; what plays goes on. Raises LoadError (nothing has
         changed then)."""
     def remove(self, slot: int) -> None: ...
-    def select(self, slot: int, fresh: bool = False) -> int:
+    def select(self, slot: int, fresh: bool = False, instead_of: int = -1) -> int:
         """Switch to `slot` and return the command id. If it already plays, its values ramp back
-        to the rig's own, unless fresh: then the chain parked there by install replaces it."""
+        to the rig's own, unless fresh: then the chain parked there by install replaces it. Answered
+        by "refused" where another slot than instead_of is wanted by then; -1: any."""
     def set_param(self, slot: int, index: int, value: float) -> int: ...
     def set_global(self, index: int, value: float) -> int: ...
     def tap(self) -> int:

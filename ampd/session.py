@@ -354,7 +354,8 @@ class Session:
                 await self._stock.build(slot, plan)
             self._bank.errors.pop(name, None)
             if slot == self._observer.wanted_slot:
-                await self._select_slot(slot, True, self._driver.engine.frame, keep=not outdated)
+                frame = self._driver.engine.frame
+                await self._select_slot(slot, True, frame, keep=not outdated, instead_of=slot)
                 await self._driver.settle()
         except AmpdError as error:
             self._bank.note_error(name, str(error))
@@ -377,14 +378,17 @@ class Session:
         asked_frame: int,
         keep: bool = False,
         values: Mapping[str, float] | None = None,
+        instead_of: int = -1,
     ) -> str:
         """keep: the slot holds the rig that plays, built anew, and what the player turned there
-        holds from its first audible frame on; or these values do."""
+        holds from its first audible frame on; or these values do.
+        instead_of: nothing happens where another slot is wanted by then, as a foot may be faster.
+        """
 
         turned: list[tuple[int, float]] = []
 
         def send(engine: Engine) -> int:
-            command_id = engine.select(slot, fresh)
+            command_id = engine.select(slot, fresh, instead_of)
             if (built := self._bank.get(slot)) is not None and (keep or values):
                 turned.extend(built.turned(values or self.state.values))
             sent = [engine.set_param(slot, index, value) for index, value in turned]
@@ -395,7 +399,7 @@ class Session:
             for index, value in turned[-1:]:  # its answer comes behind all the others
                 with suppress(EngineError):
                     await self._driver.ask((slot, index), _param_call(slot, index, value))
-        if fact.kind == "refused":
+        if fact.kind == "refused" and instead_of < 0:
             raise EngineError(f"The engine refused slot {slot}: no rig lies there; ask again.")
         return self._bank.name_of(fact.slot)
 
@@ -416,13 +420,17 @@ class Session:
         raise trouble or EngineError("There is no rig to step to.")
 
     async def _play_outside(
-        self, plan: Plan, keep: bool = False, values: Mapping[str, float] | None = None
+        self,
+        plan: Plan,
+        keep: bool = False,
+        values: Mapping[str, float] | None = None,
+        instead_of: int = -1,
     ) -> str:
         slot = self._bank.scratch(self._observer.busy_slots)
         asked_frame = self._driver.engine.frame
         async with self._stock.building:
             await self._stock.build(slot, plan)
-        return await self._select_slot(slot, False, asked_frame, keep, values)
+        return await self._select_slot(slot, False, asked_frame, keep, values, instead_of)
 
     # --- sets -----------------------------------------------------------------------------------
 
@@ -453,7 +461,7 @@ class Session:
             built = self._bank.get(wanted)
             assert built is not None
             try:
-                await self._play_outside(built.plan, keep=True)
+                await self._play_outside(built.plan, keep=True, instead_of=wanted)
                 await self._driver.settle()
             except AmpdError as error:  # its files are gone: it plays on where it is
                 self._observer.tell_trouble(built.plan.rig.name, error)
@@ -538,7 +546,8 @@ class Session:
             asked_frame = self._driver.engine.frame
             slot, fresh = await self._stock.prepare(name)
             if self._observer.turns == turn:
-                await self._select_slot(slot, fresh, asked_frame)
+                wanted = self._observer.wanted_slot
+                await self._select_slot(slot, fresh, asked_frame, instead_of=wanted)
 
     async def _enter_bank(self, bank: int, program: int) -> str:
         """A program change came behind the select of another bank."""

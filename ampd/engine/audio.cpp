@@ -61,6 +61,7 @@ void Audio::process(Callback& callback) noexcept AMP_RT {
 void Audio::take_command(const Command& command) noexcept AMP_RT {
   switch (command.kind) {
     case Command::Kind::kSelect:
+      if (command.index >= 0 && command.index != deck_.wanted_slot()) return refuse(command);
       select(command.slot, command.fresh, command.id, true);
       break;
     case Command::Kind::kParam:

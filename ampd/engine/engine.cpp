@@ -49,8 +49,8 @@ uint32_t Engine::send(Command command) noexcept AMP_RT {
   return lines_.commands.push(command) ? command.id : 0;
 }
 
-uint32_t Engine::select(int slot, bool fresh) noexcept AMP_RT {
-  return send({.kind = Command::Kind::kSelect, .fresh = fresh, .slot = slot});
+uint32_t Engine::select(int slot, bool fresh, int instead_of) noexcept AMP_RT {
+  return send({.kind = Command::Kind::kSelect, .fresh = fresh, .slot = slot, .index = instead_of});
 }
 
 uint32_t Engine::set_param(int slot, int index, float value) noexcept AMP_RT {

@@ -66,9 +66,10 @@ class Engine {
   /// Park a chain in a slot, 0..kSlotCount - 1.
   void park(int slot, std::unique_ptr<Chain> chain);
   void clear(int slot);
-  /// Switch to a slot; `fresh` takes the parked chain even where the slot plays already. Returns
-  /// the command's id, 0 if the queue to the audio thread is full (no host runs).
-  uint32_t select(int slot, bool fresh) noexcept AMP_RT;
+  /// Switch to a slot; `fresh` takes the parked chain even where the slot plays already. Refused
+  /// where a slot is named in `instead_of` and another one is wanted by then: a foot was faster.
+  /// Returns the command's id, 0 if the queue to the audio thread is full (no host runs).
+  uint32_t select(int slot, bool fresh, int instead_of = -1) noexcept AMP_RT;
   /// Set a param of the chain that plays or is about to play in `slot`. Returns as select.
   uint32_t set_param(int slot, int index, float value) noexcept AMP_RT;
   uint32_t set_global(Global global, float value) noexcept AMP_RT;

@@ -62,7 +62,7 @@ struct Command {
   Kind kind = Kind::kSelect;
   bool fresh = false;  ///< kSelect: take the parked chain even where the slot plays already
   int slot = -1;
-  int index = 0;    ///< kParam: of the chain's params; kGlobal: a Global
+  int index = 0;    ///< kParam: of the chain's params; kGlobal: a Global; kSelect: instead of what
   float value = 0;  ///< in the param's unit
   uint32_t id = 0;  ///< returned in the facts it causes
   Binding binding{};

@@ -417,7 +417,7 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("frame", &Engine::frame)
       .def("install", &install, "slot"_a, "rig"_a, Release())
       .def("remove", &Engine::clear, "slot"_a, Release())
-      .def("select", &Engine::select, "slot"_a, "fresh"_a = false, Release())
+      .def("select", &Engine::select, "slot"_a, "fresh"_a = false, "instead_of"_a = -1, Release())
       .def("set_param", &Engine::set_param, "slot"_a, "index"_a, "value"_a, Release())
       .def(
           "set_global",

@@ -326,6 +326,33 @@ def test_edited_rig_that_plays_fades_over_to_itself(library: Library) -> None:
     run(story())
 
 
+def test_a_foot_that_is_faster_than_an_edit_keeps_its_rig(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The foot goes on after the edited rig is built and before the engine is asked for it."""
+    build = stock_module.Stock.build
+
+    async def story() -> None:
+        async def build_then_step(self: stock_module.Stock, slot: int, plan: Plan) -> bool:
+            fresh = await build(self, slot, plan)
+            await host(session, SETTLED, bytes([0xC0, 2]))
+            return fresh
+
+        async with opened(library) as (session, ear):
+            await session.execute(SelectRig("loud"))
+            await session.execute(SelectRig("clean"))
+            await ear.swap("clean")
+            ear.events.clear()
+            monkeypatch.setattr(stock_module.Stock, "build", build_then_step)
+            (library.rigs_path / "clean.yaml").write_text("program: 0\nchain: []\n")
+            await session.files_changed()
+            await ear.swap("loud")
+            await host(session, SETTLED)
+            assert (session.state.rig, session.state.wanted_rig) == ("loud", "loud")
+
+    run(story())
+
+
 @pytest.mark.parametrize("spoilt", ["program: 0\nmix: 7\n", "program: 0\nmix: [\n"])
 def test_spoilt_edit_is_told_and_the_good_rig_plays_on(library: Library, spoilt: str) -> None:
     """One that cannot be built, and one that is not even YAML."""

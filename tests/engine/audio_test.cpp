@@ -221,6 +221,24 @@ TEST_CASE("a rig that was built anew replaces itself where fresh is asked") {
   CHECK(rack.facts(Kind::kAudible).size() == 2);
 }
 
+TEST_CASE("a rig built anew does not come back where a foot has gone on") {
+  Rack rack;
+  rack.park_clean(0);
+  rack.park_clean(1, -20);
+  rack.engine.select(0, false);
+  rack.play(noise(4800, 1));
+  rack.park_clean(0, -6);
+  rack.engine.select(1, false);
+  const uint32_t late = rack.engine.select(0, true, 0);
+  const std::vector<float> input = noise(9600, 2);
+  CHECK(rack.play(input).back() == doctest::Approx(input.back() * 0.1F).epsilon(1e-5));
+  const auto refused = rack.facts(Kind::kRefused);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].id == late);
+  rack.engine.select(0, true, 1);
+  CHECK(rack.play(input).back() == doctest::Approx(input.back() * 0.501187F).epsilon(1e-5));
+}
+
 TEST_CASE("bypass is the guitar bit for bit and mute is silence, both without a step") {
   Rack rack(true);
   rack.park_amp(0, 10, -12);
