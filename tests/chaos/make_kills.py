@@ -2,7 +2,8 @@
 
 Each round a daemon without a JACK server switches rigs and turns a knob at random, and is killed up
 to two seconds after the last answer.  A round counts where the next daemon plays what was accepted
-last; what is younger than half a second may be lost, and is counted apart.
+last; what is younger than half a second may be lost, and is counted apart.  What the daemon said to
+be saved is never lost.
 """
 
 import json
@@ -15,11 +16,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.fault import Fault, Result
 from tests.demo.osc import Osc, free_port
+from tests.demo.stage import until
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN_S = 0.5
@@ -60,7 +63,7 @@ def daemon(settings: Path, port: int) -> Iterator[tuple["subprocess.Popen[bytes]
         process.wait()
 
 
-def state(osc: Osc, limit_s: float = 5.0) -> dict[str, Any]:
+def state(osc: Osc, limit_s: float = 20.0) -> dict[str, Any]:
     """The daemon's State; {} where it does not answer within the limit."""
     osc.send("/ampd/status")
     until_s = time.monotonic() + limit_s
@@ -77,19 +80,28 @@ def played(found: dict[str, Any]) -> tuple[str, float]:
     return str(found["wanted_rig"]), float(found["values"][KNOB])
 
 
-def rounds(folder: Path, kills: int) -> tuple[list[tuple[float, bool]], list[float]]:
-    """Each looks first at what the one before has left: seconds since the last answer and whether
-    all was kept; and the milliseconds of each start."""
+@dataclass(frozen=True)
+class Kill:
+    """age_s: since the last answer; was_saved: by the daemon's word; is_kept: the next plays it."""
+
+    age_s: float
+    was_saved: bool
+    is_kept: bool
+
+
+def rounds(folder: Path, kills: int) -> tuple[list[Kill], list[float]]:
+    """The kills, and the milliseconds of each start. Each round looks first at what the one before
+    has left; the first one of all is killed when its state is saved."""
     chance, port = random.Random(8), free_port()
     settings = write_settings(folder, port)
     starts_ms: list[float] = []
-    found: list[tuple[float, bool]] = []
-    accepted, age_s = ("one", 0.0), LONGEST_S
+    found: list[Kill] = []
+    accepted, age_s, was_saved = ("one", 0.0), LONGEST_S, False
     for number in range(kills + 1):
         with daemon(settings, port) as (process, osc, start_ms):
             starts_ms.append(start_ms)
             if number:
-                found.append((age_s, played(state(osc)) == accepted))
+                found.append(Kill(age_s, was_saved, played(state(osc)) == accepted))
             for _ in range(chance.randint(1, 4)):
                 rig, value = chance.choice(("one", "two")), float(chance.randint(-20, 20))
                 osc.ask("/ampd/rig", rig)
@@ -99,6 +111,9 @@ def rounds(folder: Path, kills: int) -> tuple[list[tuple[float, bool]], list[flo
             told_s = time.monotonic()
             accepted = played(state(osc))
             time.sleep(chance.choice((chance.uniform(0, WRITTEN_S), chance.uniform(0, LONGEST_S))))
+            if not number:
+                until(lambda: state(osc)["store"]["saved"], "what plays is saved")
+            was_saved = bool(state(osc)["store"]["saved"])
             process.kill()
             age_s = time.monotonic() - told_s
     return found, starts_ms
@@ -108,12 +123,14 @@ def measure(full: bool) -> Result:
     """Kill a daemon again and again."""
     with tempfile.TemporaryDirectory() as folder:
         found, starts_ms = rounds(Path(folder), 200 if full else 3)
-    old = [same for age, same in found if age >= WRITTEN_S]
-    young = [same for age, same in found if age < WRITTEN_S]
+    old = [kill.is_kept for kill in found if kill.age_s >= WRITTEN_S]
+    young = [kill.is_kept for kill in found if kill.age_s < WRITTEN_S]
+    said = [kill.is_kept for kill in found if kill.was_saved]
     return Result(
         f"{sum(old)} of {len(old)} kept; younger than {WRITTEN_S:g} s: {sum(young)} of "
-        f"{len(young)}; start to state {statistics.median(starts_ms):.0f} ms median, "
-        f"{max(starts_ms):.0f} longest",
+        f"{len(young)}; said to be saved: {sum(said)} of {len(said)}; start to state "
+        f"{statistics.median(starts_ms):.0f} ms median, {max(starts_ms):.0f} longest",
+        bool(said) and all(said),
         all(old),
     )
 
