@@ -2,10 +2,10 @@
 
 Who runs where:
 
-    main thread    the asyncio loop: OSC, HTTP, Session (State, commands, facts), signals
+    main thread    the asyncio loop: OSC, HTTP, Session (State, commands, facts), signals, and
+                   files that change
     "worker_N"     workers of asyncio.to_thread: rig files, building of chains, the tuner's look at
                    the guitar; one engine call at a time (Driver's lock), GIL released in it
-    watchfiles     its own thread: waits for files that change
     "finder"       only where the index cannot be written: reads the library, at the lowest
                    priority; otherwise a process of its own does (scan.py)
     "keeper"       writes what plays to disk, for the next start

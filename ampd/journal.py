@@ -87,5 +87,3 @@ def begin_log() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # It tells of every change that it sees, in words of its own.
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -7,8 +7,6 @@ import asyncio
 import logging
 from pathlib import Path
 
-from watchfiles import Change, awatch
-
 from ampd.codes import code
 from ampd.config import Config
 from ampd.driver import in_thread
@@ -27,60 +25,31 @@ async def watch(session: Session, config: Config) -> None:
     await asyncio.gather(
         _follow(session, config.paths.rigs),
         _follow(session, config.paths.cabs),
-        _follow_tree(session, config.paths.models),
-        _follow(session, config.midi.map.parent, only=config.midi.map.name),
+        _follow(session, config.paths.models),
+        _follow(session, config.midi.map.parent, config.midi.map.name),
     )
 
 
-async def _follow(session: Session, folder: Path, only: str | None = None) -> None:
-    """Look at the folder and those in it, or at the one file of it alone."""
-
-    def ours(_: Change, path: str) -> bool:
-        return only is None or Path(path).name == only
-
-    missed = False
-    while True:
-        if not await asyncio.to_thread(folder.is_dir):
-            missed = True
-            await asyncio.sleep(RETRY_S)
-            continue
-        try:
-            changes = awatch(
-                folder,
-                watch_filter=ours,
-                recursive=only is None,
-                step=STEP_MS,
-                debounce=DEBOUNCE_MS,
-            )
-            if missed:  # what came with the folder
-                await _tell(session)
-            async for _ in changes:
-                await _tell(session)
-        except (OSError, RuntimeError) as error:
-            log.warning("Edited files are not noticed for now: %s.", error, extra=code("WATCH"))
-        missed = True
-        await asyncio.sleep(RETRY_S)
-
-
-async def _follow_tree(session: Session, folder: Path) -> None:
-    """Look at a folder of very many folders, and at all of them."""
-    missed = False
+async def _follow(session: Session, folder: Path, only: str = "") -> None:
+    """Look at the folder and those in it, or at the one file of it alone, whenever it is there."""
+    missed, said = False, ""
     while True:
         try:
-            await _watch_tree(session, folder, missed)
-        except FileNotFoundError:
+            await _watch(session, Tree(folder, only), missed)
+        except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
-            log.warning("Edited models are not noticed for now: %s.", error, extra=code("WATCH"))
+            if str(error) != said:
+                said = str(error)
+                log.warning("Edited files are not noticed for now: %s.", said, extra=code("WATCH"))
         missed = True
         await asyncio.sleep(RETRY_S)
 
 
-async def _watch_tree(session: Session, folder: Path, missed: bool) -> None:
+async def _watch(session: Session, tree: Tree, missed: bool) -> None:
     """Until the folder is gone. Raises OSError."""
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
-    tree = Tree(folder)
     try:
         await in_thread(tree.add)
         loop.add_reader(tree.fd, arrived.set)
