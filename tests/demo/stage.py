@@ -221,12 +221,13 @@ class Stage:
     def start_server(self, period_frames: int = 64, rate_hz: int = 48_000) -> Running:
         """A jackd of our own on the dummy driver: with real-time threads where that is allowed.
 
-        -S: a cycle waits for its clients, so a stalled machine is late but loses no sound.
+        -S: a cycle waits for its clients, so a stalled machine is late but loses no sound. The
+        ports are as many as systemd/jackd.service has.
         """
         self.server_name = self.server_name or f"ampd-{os.getpid()}"
         driver = ["-d", "dummy", "-r", str(rate_hz), "-p", str(period_frames)]
         for realtime in ("-R", "-r"):
-            argv = ["jackd", realtime, "-S", "-n", self.server_name, *driver]
+            argv = ["jackd", realtime, "-S", "--port-max", "256", "-n", self.server_name, *driver]
             server = self.start("jackd", argv)
             deadline = time.monotonic() + START_LIMIT_S
             while not server.ended and time.monotonic() < deadline:
