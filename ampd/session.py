@@ -384,7 +384,6 @@ class Session:
         holds from its first audible frame on; or these values do.
         instead_of: nothing happens where another slot is wanted by then, as a foot may be faster.
         """
-
         turned: list[tuple[int, float]] = []
 
         def send(engine: Engine) -> int:

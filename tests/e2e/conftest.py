@@ -94,9 +94,9 @@ def rack(stage: Stage, open_rack: Opener) -> Rack:
     return opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gig(jack_world: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gig]:
-    """The world that the tests of the foot share."""
+    """The world that the tests of a file share."""
     opened = Gig(lambda: tmp_path_factory.mktemp("gig"))
     yield opened
     opened.close()

@@ -16,7 +16,7 @@ from trainer.networks import reference_forward
 
 SHIPPED = ("ts9", "champ")
 CORPUS = SHARED / "model-corpus"
-LARGE_BYTES = 100_000
+LARGE_BYTES = 50_000
 
 
 def nam_rows(with_golden: bool) -> list[dict[str, object]]:
@@ -82,7 +82,8 @@ def test_engine_equals_the_trainers_float64_forward_at_any_block_length(
         np.testing.assert_array_equal(other, outputs[0])
 
 
-@pytest.mark.parametrize("name", ["ts9", pytest.param("champ", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["ts9", "champ"])
 def test_engine_equals_the_trainer_on_the_whole_test_take(
     name: str, captured_di: NDArray[np.float32]
 ) -> None:
