@@ -1,6 +1,8 @@
 """Who calls the engine, and who waits for it."""
 
 import asyncio
+import gc
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from ampd import driver as driver_module
 from ampd.command import SelectRig, SetGlobal, SetParam
 from ampd.config import MidiConfig
+from ampd.driver import in_thread
 from ampd.errors import EngineError
 from ampd.library import Library
 from ampd.state import Change, Event
@@ -58,6 +61,31 @@ def test_command_that_is_cancelled_as_its_answer_comes_ends(library: Library) ->
             assert task.cancelled()
 
     run(story())
+
+
+def test_what_fails_when_nobody_waits_any_more_is_not_told() -> None:
+    told: list[object] = []
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        begun.set()
+        goes_on.wait()
+        raise OSError("the folder is gone")
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        task = asyncio.create_task(in_thread(fail))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+
+    run(story())
+    assert told == []
 
 
 def test_switches_at_once_leave_the_last_one_playing(library: Library) -> None:
