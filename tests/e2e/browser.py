@@ -40,10 +40,20 @@ class Page:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         driver = shutil.which("chromedriver") or "chromedriver"
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
+        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": USABLE})
+        self.resize(size)
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Be a display of this width and height."""
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": USABLE})
+
+    def leave(self) -> None:
+        """Close the page, and forget what it said; the browser stays. The page keeps nothing."""
+        self.driver.get("about:blank")
+        for kind in ("browser", "performance"):
+            self._log(kind)
 
     def open(self, view: str = "") -> float:
         """Load the page; ms until it is of use."""

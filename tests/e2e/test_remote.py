@@ -64,18 +64,29 @@ def osc(world: tuple[Stage, Daemon]) -> Iterator[Osc]:
         yield osc
 
 
+@pytest.fixture(scope="module")
+def idle(world: tuple[Stage, Daemon]) -> Iterator[list[Page]]:
+    """Browsers that no test has."""
+    pages: list[Page] = []
+    yield pages
+    for page in pages:
+        page.close()
+
+
 @pytest.fixture
-def open_page(world: tuple[Stage, Daemon]) -> Iterator[Opener]:
+def open_page(world: tuple[Stage, Daemon], idle: list[Page]) -> Iterator[Opener]:
     pages: list[Page] = []
 
     def open_(view: str = "", size: tuple[int, int] = (360, 740)) -> Page:
-        pages.append(Page(world[1].port, size))
+        pages.append(idle.pop() if idle else Page(world[1].port))
+        pages[-1].resize(size)
         pages[-1].open(view)
         return pages[-1]
 
     yield open_
     for page in pages:
-        page.close()
+        page.leave()
+    idle += pages
 
 
 def value(osc: Osc, path: str) -> object:
