@@ -175,7 +175,7 @@ void Chain::process(const float* in, const ChainOutput& out, int frames,
                     .width = head_width_,
                     .frames = frames,
                     .clean = nullptr};
-      run_tail(signal);
+      run_tail(signal, broken_);
     }
     if (!faulted_ && is_sound(out.left, frames) && is_sound(out.right, frames)) {
       blend(out.dry, out.left, out.right, frames);
@@ -192,7 +192,7 @@ void Chain::run_head(const float* in, float* left, float* right, int frames) noe
   Signal signal{.channel = {left, right}, .width = 1, .frames = frames, .clean = in};
   std::copy_n(in, frames, left);
   input_gain_.scale(left, frames);
-  run_stages(signal, 0, tail_at_);
+  run_stages(signal, 0, tail_at_, broken_);
   heard_ += frames;
   if (signal.width == 1) std::copy_n(left, frames, right);
   if (!is_sound(left, frames) || !is_sound(right, frames)) {
@@ -221,14 +221,14 @@ void Chain::take_dc_off(float* left, float* right, int frames) noexcept AMP_RT {
   }
 }
 
-void Chain::run_stages(Signal& signal, size_t from, size_t to) noexcept AMP_RT {
+void Chain::run_stages(Signal& signal, size_t from, size_t to, int& broken) noexcept AMP_RT {
   int64_t before_ns = clock_();
   for (size_t s = from; s < to; ++s)
     if (s >= starts_.size() || heard_ >= starts_[s]) {
       stages_[s]->process(signal);
-      if (broken_ < 0)
+      if (broken < 0)
         for (size_t c = 0; c < static_cast<size_t>(signal.width); ++c)
-          if (!is_sound(signal.channel[c], signal.frames)) broken_ = static_cast<int>(s);
+          if (!is_sound(signal.channel[c], signal.frames)) broken = static_cast<int>(s);
       const int64_t now_ns = clock_();
       spent_ns_[s] += now_ns - before_ns;
       before_ns = now_ns;
@@ -245,8 +245,8 @@ void Chain::wake(size_t block) noexcept AMP_RT {
   dc_share_.to(any_amp_open() ? 1 : 0);
 }
 
-void Chain::run_tail(Signal& signal) noexcept AMP_RT {
-  run_stages(signal, tail_at_, stages_.size());
+void Chain::run_tail(Signal& signal, int& broken) noexcept AMP_RT {
+  run_stages(signal, tail_at_, stages_.size(), broken);
   float* const left = signal.channel[0];
   float* const right = signal.channel[1];
   if (signal.width == 1) std::copy_n(left, signal.frames, right);
@@ -262,7 +262,8 @@ void Chain::ring(float* left, float* right, int frames) noexcept AMP_RT {
   std::fill_n(left, frames, 0.0F);
   std::fill_n(right, frames, 0.0F);
   Signal signal{.channel = {left, right}, .width = head_width_, .frames = frames, .clean = nullptr};
-  run_tail(signal);
+  int broken = -1;  // the chain's own belongs to whoever warms it by now
+  run_tail(signal, broken);
   if (!is_sound(left, frames) || !is_sound(right, frames)) {
     std::fill_n(left, frames, 0.0F);
     std::fill_n(right, frames, 0.0F);

@@ -233,8 +233,9 @@ class Chain {
   void run_head(const float* in, float* left, float* right, int frames) noexcept AMP_RT;
   void take_dc_off(float* left, float* right, int frames) noexcept AMP_RT;
   [[nodiscard]] bool any_amp_open() const noexcept AMP_RT;
-  void run_stages(Signal& signal, size_t from, size_t to) noexcept AMP_RT;
-  void run_tail(Signal& signal) noexcept AMP_RT;
+  /// broken: the first block that gives no number, where it was -1.
+  void run_stages(Signal& signal, size_t from, size_t to, int& broken) noexcept AMP_RT;
+  void run_tail(Signal& signal, int& broken) noexcept AMP_RT;
   void delay_dry(const float* in, float* dry, int frames) noexcept AMP_RT;
   void blend(const float* dry, float* left, float* right, int frames) noexcept AMP_RT;
   void fault() noexcept AMP_RT;
