@@ -41,7 +41,12 @@ async def _follow(session: Session, folder: Path, only: str = "") -> None:
         except OSError as error:
             if str(error) != said:
                 said = str(error)
-                log.warning("Edited files are not noticed for now: %s.", said, extra=code("WATCH"))
+                log.warning(
+                    "Edited files are not noticed: %s; trying again every %g s.",
+                    said,
+                    RETRY_S,
+                    extra=code("WATCH"),
+                )
         missed = True
         await asyncio.sleep(RETRY_S)
 
