@@ -130,13 +130,7 @@ TEST_CASE("a model in several sizes has the param quality, which a reset takes a
     one["weights"] = std::move(weights);
     return one;
   };
-  nlohmann::json container = straight_wire(48000);
-  container["version"] = "0.7.0";
-  container["architecture"] = "SlimmableContainer";
-  container["weights"] = nlohmann::json::array();
-  container["config"] = {{"submodels",
-                          {{{"max_value", 0.5}, {"model", linear({0.25, 0.25})}},
-                           {{"max_value", 1.0}, {"model", linear({0.5, 0.5})}}}}};
+  const nlohmann::json container = two_sizes(linear({0.25, 0.25}), linear({0.5, 0.5}));
   const TempDir dir;
   const std::string file = dir.write("sizes.nam", container.dump());
   const std::vector<float> input = noise(3000, 3);

@@ -349,14 +349,7 @@ TEST_CASE("quality reaches the nets of a family that sleep") {
       one["weights"] = {gain};
       return one;
     };
-    nlohmann::json container = straight_wire(kHostHz);
-    container["version"] = "0.7.0";
-    container["architecture"] = "SlimmableContainer";
-    container["weights"] = nlohmann::json::array();
-    container["config"] = {{"submodels",
-                            {{{"max_value", 0.5}, {"model", linear(small)}},
-                             {{"max_value", 1.0}, {"model", linear(large)}}}}};
-    return dir.write(name, container.dump());
+    return dir.write(name, two_sizes(linear(small), linear(large)).dump());
   };
   const std::vector<FamilyMember> members{
       {0, sizes("a.nam", 0.1, 1)}, {1, sizes("b.nam", 0.2, 2)}, {2, sizes("c.nam", 0.3, 3)}};

@@ -142,6 +142,16 @@ json straight_wire(int sample_rate_hz) {
           {"sample_rate", sample_rate_hz}};
 }
 
+json two_sizes(const json& small, const json& large) {
+  return {{"version", "0.7.0"},
+          {"architecture", "SlimmableContainer"},
+          {"config",
+           {{"submodels",
+             {{{"max_value", 0.5}, {"model", small}}, {{"max_value", 1.0}, {"model", large}}}}}},
+          {"weights", json::array()},
+          {"sample_rate", 48000}};
+}
+
 std::shared_ptr<const nn::Model> load(const json& document) {
   const TempDir dir;
   return nn::load_model(dir.write("model.json", document.dump()));

@@ -44,6 +44,9 @@ nlohmann::json nam_model(int channels, int head, const std::vector<int>& dilatio
 /// A model that changes nothing, made for `sample_rate_hz`.
 nlohmann::json straight_wire(int sample_rate_hz);
 
+/// A NAM container of two models, the small one for a quality below 0.5.
+nlohmann::json two_sizes(const nlohmann::json& small, const nlohmann::json& large);
+
 /// The model of `document`, written to a file and loaded as any other.
 std::shared_ptr<const nn::Model> load(const nlohmann::json& document);
 

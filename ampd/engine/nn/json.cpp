@@ -11,7 +11,7 @@ using nlohmann::json;
 
 struct Json::Document {
   std::string file;
-  json root;
+  Tree tree;
 };
 
 namespace {
@@ -62,7 +62,7 @@ Json::Json(std::shared_ptr<const Document> document, const void* node, std::stri
 
 Json Json::parse(std::string_view bytes, const std::string& name) {
   auto document = std::make_shared<Document>(Document{name, parse_document(bytes, name)});
-  const void* root = &document->root;
+  const void* root = &document->tree.root;
   return {std::move(document), root, ""};
 }
 

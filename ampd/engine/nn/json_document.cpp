@@ -45,7 +45,7 @@ class Builder final : public nlohmann::json_sax<json> {
  public:
   Builder(const std::string& name, size_t length) : name_(name), length_(length) {}
 
-  json take() { return std::move(root_); }
+  Tree take() { return std::move(tree_); }
 
   bool null() override { return add(nullptr, 0); }
   bool boolean(bool value) override { return add(value, 0); }
@@ -92,8 +92,8 @@ class Builder final : public nlohmann::json_sax<json> {
   json* put(json&& value, size_t bytes) {
     charge(kValueBytes + bytes);
     if (open_.empty()) {
-      root_ = std::move(value);
-      return &root_;
+      tree_.root = std::move(value);
+      return &tree_.root;
     }
     if (open_.back()->is_object()) {
       *slot_ = std::move(value);
@@ -123,7 +123,7 @@ class Builder final : public nlohmann::json_sax<json> {
   const std::string& name_;
   size_t length_;
   size_t bytes_ = 0;
-  json root_;
+  Tree tree_;
   std::vector<json*> open_;  ///< a list grows only while it is the innermost, so none of them moves
   json* slot_ = nullptr;     ///< of the last key
 };
@@ -148,7 +148,18 @@ void check_length(size_t bytes, const std::string& name) {
     fail(name, "is " + std::to_string(bytes >> 20U) + " MB; a model has at most 64 MB.");
 }
 
+/// Leave nothing in it that has children; as deep as a document can be, which is kMostDepth.
+void empty(json& node) noexcept {
+  if (!node.is_structured()) return;
+  for (json& child : node) empty(child);
+  node.clear();
+}
+
 }  // namespace
+
+Tree::~Tree() {
+  empty(root);
+}
 
 std::string read_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -172,7 +183,7 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-json parse_document(std::string_view bytes, const std::string& name) {
+Tree parse_document(std::string_view bytes, const std::string& name) {
   check_length(bytes.size(), name);
   reject_foreign(bytes, name);
   Builder builder(name, bytes.size());
