@@ -157,7 +157,7 @@ class Fact:
               "fault"    the chain in `slot` gave a non-finite sample and is dry until reselected;
                          index: the block that did, -1 the sum of them
               "rest"     the block `index` of the chain in `slot` was too much for the machine and
-                         rests: value = 1; or it plays again: 0
+                         rests: value = 1; its smallest size plays: 0.5; or all of it again: 0
               "late"     a block took longer than its period: value = 1 engine, 0 the machine
               "now"      reports were lost or a selection refused: wanted in `slot`, heard in
                          `index`; all values follow

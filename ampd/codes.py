@@ -119,7 +119,8 @@ CODES: Mapping[str, Code] = {
     ),
     "RIG-TOO-SLOW": Code(
         "Three blocks within a second were late by the rig's own work. The part of it that takes "
-        "most was left out at once, as if bypassed; the rest plays on in time.",
+        "most was left out at once, as if bypassed; the rest plays on in time. An amp whose model "
+        "comes in several sizes is heard again a moment later, in the smallest.",
         "`ampd status` shows the load of each block. Take a smaller model, a longer period of "
         "JACK, or look whether the processor slows itself down by heat.",
     ),

@@ -330,16 +330,18 @@ class Observer:
         self.emit(Faulted(held.rig, text))
 
     def _rest(self, report: Report) -> None:
-        if report.value < HALF:
+        if report.value == 0:
             held = self._quarantine.pop((report.slot, report.index), None)
             self._show_quarantine()
             if held is not None:
                 log.info("rig %s: %s is tried again", held.rig, held.block)
             return
-        held = self._hold(report, "slow")
+        smaller = report.value == HALF
+        held = self._hold(report, "smaller" if smaller else "slow")
+        done = "plays its smallest size" if smaller else "is left out"
         text = (
-            f"Rig {held.rig} is more than this machine carries in time; {held.block} is left out"
-            f"{_whose(held)} and tried again once after 10 s, or when the rig is selected again."
+            f"Rig {held.rig} is more than this machine carries in time; {held.block} {done}"
+            f"{_whose(held)} and is tried again once after 10 s, or when the rig is selected again."
         )
         log.warning(text, extra=code("RIG-TOO-SLOW"))
         self.update(last_error=text)
@@ -362,7 +364,7 @@ class Observer:
         self._quarantine = {
             place: held
             for place, held in self._quarantine.items()
-            if place[0] != slot and held.reason != "slow"
+            if place[0] != slot and held.reason == "broken"
         }
         self._show_quarantine()
 

@@ -77,12 +77,14 @@ class BlockLoad:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A block that is not played, though its rig is."""
+    """A block that is not played as it is, though its rig is."""
 
     rig: str
     block: str  # "" the whole rig
     models: tuple[str, ...]  # that the block plays, or its impulse response
-    reason: str  # "broken": it gave what is no number; "slow": the machine cannot carry it now
+    # "broken": it gave what is no number; "slow": the machine cannot carry it now; "smaller": nor
+    # its whole size, so the smallest one plays
+    reason: str
 
 
 @dataclass(frozen=True)

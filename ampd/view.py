@@ -242,7 +242,11 @@ def show_state(state: dict[str, Any]) -> None:
 
 
 def _quarantine_line(held: dict[str, Any]) -> str:
-    why = {"broken": "gave what is no number", "slow": "is too much for this machine"}
+    why = {
+        "broken": "gave what is no number",
+        "slow": "is too much for this machine",
+        "smaller": "plays its smallest size, all of it is too much for this machine",
+    }
     files = f" ({', '.join(held['models'])})" if held["models"] else ""
     return f"{held['rig']}/{held['block'] or 'all'}{files}: {why.get(held['reason'], '')}"
 

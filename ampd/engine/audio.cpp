@@ -440,11 +440,7 @@ void Audio::answer_ask() noexcept AMP_RT {
     lines_.report(
         {.kind = Fact::Kind::kFault, .slot = deck_.heard_slot(), .index = heard->broken_block()});
   for (size_t b = 0; heard != nullptr && b < heard->block_count(); ++b)
-    if (heard->rests(b))
-      lines_.report({.kind = Fact::Kind::kRest,
-                     .slot = deck_.heard_slot(),
-                     .index = static_cast<int>(b),
-                     .value = 1});
+    if (heard->plays(b) != Plays::kWhole) report_rest(static_cast<int>(b), heard->plays(b));
 }
 
 // --- sound --------------------------------------------------------------------------------------
@@ -511,11 +507,19 @@ void Audio::measure(int64_t begin_ns, int frames) noexcept AMP_RT {
 void Audio::spare(Chain& chain, const Guard::Advice& advice) noexcept AMP_RT {
   if (advice.block < 0) return;
   const auto block = static_cast<size_t>(advice.block);
-  advice.rests ? chain.rest(block) : chain.wake(block);
-  lines_.report({.kind = Fact::Kind::kRest,
-                 .slot = deck_.heard_slot(),
-                 .index = advice.block,
-                 .value = advice.rests ? 1.0F : 0.0F});
+  if (advice.plays == Plays::kNothing) {
+    chain.rest(block);
+    if (chain.can_shrink(block)) guard_.offer_smaller();
+  } else {
+    chain.wake(block, advice.plays == Plays::kSmaller);
+  }
+  report_rest(advice.block, advice.plays);
+}
+
+void Audio::report_rest(int block, Plays plays) noexcept AMP_RT {
+  const float left_out = plays == Plays::kNothing ? 1 : plays == Plays::kSmaller ? 0.5F : 0;
+  lines_.report(
+      {.kind = Fact::Kind::kRest, .slot = deck_.heard_slot(), .index = block, .value = left_out});
 }
 
 }  // namespace amp

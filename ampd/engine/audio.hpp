@@ -102,6 +102,7 @@ class Audio {
   void apply_globals(float* left, float* right, int frames) noexcept AMP_RT;
   void measure(int64_t begin_ns, int frames) noexcept AMP_RT;
   void spare(Chain& chain, const Guard::Advice& advice) noexcept AMP_RT;
+  void report_rest(int block, Plays plays) noexcept AMP_RT;
   [[nodiscard]] bool holds() const noexcept AMP_RT;
   [[nodiscard]] int64_t frame() const noexcept AMP_RT { return lines_.history.written(); }
 

@@ -66,6 +66,9 @@ struct BlockSpec {
   std::shared_ptr<const nn::Model> loaded{};  ///< what `model` holds, where it was read before
 };
 
+/// How much of a block the machine is asked to play.
+enum class Plays : uint8_t { kNothing, kSmaller, kWhole };
+
 /// One effect. Built and destroyed on the control or warm thread; everything that it needs is
 /// allocated by its constructor.
 class Block {
@@ -103,6 +106,16 @@ class Block {
   virtual void set_tempo(float bpm, bool jump) noexcept AMP_RT {
     static_cast<void>(bpm);
     static_cast<void>(jump);
+  }
+
+  /// Whether a smaller size of it could play in its place.
+  [[nodiscard]] virtual bool can_shrink() const noexcept AMP_RT { return false; }
+
+  /// Play the smallest size, or again the one that the values ask for: as a turn of that value
+  /// does, or `at_once`, where nothing of it is heard.
+  virtual void shrink(bool on, bool at_once) noexcept AMP_RT {
+    static_cast<void>(on);
+    static_cast<void>(at_once);
   }
 
   /// Frames by which the output lags the input.

@@ -111,7 +111,7 @@ void Chain::enter() noexcept AMP_RT {
   for (size_t i = 0; i < params_.size(); ++i)
     if (targets_[i].in_tail && is_plain(i)) apply(i, true);
   tail_gain_.to(1);
-  for (size_t s = tail_at_; s < stages_.size(); ++s) stages_[s]->wake();
+  for (size_t s = tail_at_; s < stages_.size(); ++s) stages_[s]->wake(false);
   finish_ringing();
 }
 
@@ -240,8 +240,8 @@ void Chain::rest(size_t block) noexcept AMP_RT {
   dc_share_.to(any_amp_open() ? 1 : 0);
 }
 
-void Chain::wake(size_t block) noexcept AMP_RT {
-  stages_[block]->wake();
+void Chain::wake(size_t block, bool smaller) noexcept AMP_RT {
+  stages_[block]->wake(smaller);
   dc_share_.to(any_amp_open() ? 1 : 0);
 }
 

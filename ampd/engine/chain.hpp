@@ -186,11 +186,15 @@ class Chain {
   /// Which block that was, by block_names(); -1 for none, or for their sum.
   [[nodiscard]] int broken_block() const noexcept AMP_RT { return broken_; }
 
-  /// Spare the machine a block, in the time of a bypass, or let it be heard again once it has heard
-  /// what it remembers; rewind and enter wake all. block < block_count(). Thread: audio.
+  /// Spare the machine a block, in the time of a bypass, or let it be heard again, as it is or in
+  /// its smallest size, once it has heard what it remembers; rewind and enter wake all. block <
+  /// block_count(). Thread: audio.
   void rest(size_t block) noexcept AMP_RT;
-  void wake(size_t block) noexcept AMP_RT;
-  [[nodiscard]] bool rests(size_t block) const noexcept AMP_RT { return stages_[block]->rests(); }
+  void wake(size_t block, bool smaller) noexcept AMP_RT;
+  [[nodiscard]] Plays plays(size_t block) const noexcept AMP_RT { return stages_[block]->plays(); }
+  [[nodiscard]] bool can_shrink(size_t block) const noexcept AMP_RT {
+    return stages_[block]->block().can_shrink();
+  }
   [[nodiscard]] size_t block_count() const noexcept AMP_RT { return stages_.size(); }
 
  private:

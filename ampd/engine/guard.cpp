@@ -14,7 +14,7 @@ constexpr float kSettleSeconds = 0.020F;
 }  // namespace
 
 void Guard::forget() noexcept AMP_RT {
-  heavy_ = late_count_ = rest_count_ = 0;
+  heavy_ = late_count_ = spared_count_ = 0;
   settled_at_ = 0;
   tried_at_ = -1;
   given_up_ = false;
@@ -26,8 +26,9 @@ void Guard::pardon() noexcept AMP_RT {
 }
 
 bool Guard::rests(size_t block) const noexcept AMP_RT {
-  const auto* const end = rest_.begin() + rest_count_;
-  return std::find(rest_.begin(), end, static_cast<int>(block)) != end;
+  return std::any_of(spared_.begin(), spared_.begin() + spared_count_, [&](const Spared& each) {
+    return each.rests && each.block == static_cast<int>(block);
+  });
 }
 
 /// The block that took most, the least of the last callbacks each: what disturbed one of them is
@@ -48,11 +49,45 @@ Guard::Advice Guard::rest(int64_t period_ns, int64_t frame) noexcept AMP_RT {
   const int block = dearest(period_ns / kLeastShare);
   if (block < 0) return {};
   if (tried_at_ >= 0 && frame - tried_at_ < seconds(kHoldSeconds)) given_up_ = true;
-  rest_[rest_count_++] = block;
+  Spared spared{.block = block};
+  auto* const end = spared_.begin() + spared_count_;
+  auto* const at =
+      std::find_if(spared_.begin(), end, [&](const Spared& each) { return each.block == block; });
+  if (at != end) {  // its smaller size is too much as well
+    spared.smaller = at->smaller;
+    std::move(at + 1, end, at);
+    --spared_count_;
+  }
+  spared_[spared_count_++] = spared;
   late_count_ = 0;
   settled_at_ = frame + seconds(kSettleSeconds);
   hold_until_ = frame + seconds(kHoldSeconds);
-  return {block, true};
+  return {block, Plays::kNothing};
+}
+
+/// One that has faded out and has a smaller size, which was not heard before.
+Guard::Advice Guard::shrink(int64_t frame) noexcept AMP_RT {
+  auto* const end = spared_.begin() + spared_count_;
+  auto* const at = std::find_if(spared_.begin(), end, [](const Spared& each) {
+    return each.rests && each.smaller == Smaller::kNext;
+  });
+  if (at == end || frame < settled_at_) return {};
+  *at = {.block = at->block, .rests = false, .smaller = Smaller::kTried};
+  return {at->block, Plays::kSmaller};
+}
+
+/// The last that went, by one step.
+Guard::Advice Guard::give_back(int64_t frame) noexcept AMP_RT {
+  if (spared_count_ == 0 || given_up_ || frame < hold_until_) return {};
+  tried_at_ = frame;
+  hold_until_ = frame + seconds(kHoldSeconds);
+  Spared& last = spared_[spared_count_ - 1];
+  if (last.rests && last.smaller == Smaller::kTried) {
+    last.rests = false;
+    return {last.block, Plays::kSmaller};
+  }
+  --spared_count_;
+  return {last.block, Plays::kWhole};
 }
 
 Guard::Advice Guard::note_callback(int64_t spent_ns, int64_t period_ns,
@@ -65,10 +100,9 @@ Guard::Advice Guard::note_callback(int64_t spent_ns, int64_t period_ns,
     late_count_ = std::min(late_count_ + 1, kLook);
     const bool often = late_count_ == kLook && frame - late_.back() <= sample_rate_hz_;
     if (often && heavy_ >= kLook) advice = rest(period_ns, frame);
-  } else if (rest_count_ > 0 && !given_up_ && frame >= hold_until_) {
-    advice = {rest_[--rest_count_], false};
-    tried_at_ = frame;
-    hold_until_ = frame + seconds(kHoldSeconds);
+  } else {
+    advice = shrink(frame);
+    if (advice.block < 0) advice = give_back(frame);
   }
   at_ = (at_ + 1) % kLook;
   spent_ns_[at_].fill(0);

@@ -83,7 +83,7 @@ struct Fact {
     kProgram,     ///< a program of another bank was asked for: bank * 128 + program in `index`
     kAction,      ///< a MidiAction that is control's to do, in `index`
     kController,  ///< while learning: channel * 128 + controller in `index`, its value
-    kRest,        ///< the block `index` rests, or plays again: value 1 or 0
+    kRest,        ///< the block `index` rests: value 1; plays its smallest size: 0.5; or all: 0
   };
   Kind kind = Kind::kChanged;
   int slot = -1;

@@ -44,6 +44,7 @@ void Stage::set_own(int param, float value, bool jump) noexcept AMP_RT {
 }
 
 void Stage::reset() noexcept AMP_RT {
+  resize(false, true);
   block_->reset();
   for (auto& ring : delay_) std::fill(ring.begin(), ring.end(), 0.0F);
   delay_at_ = 0;
@@ -57,7 +58,13 @@ void Stage::rest() noexcept AMP_RT {
   present_.to(0);
 }
 
-void Stage::wake() noexcept AMP_RT {
+void Stage::resize(bool smaller, bool at_once) noexcept AMP_RT {
+  if (smaller != smaller_) block_->shrink(smaller, at_once);
+  smaller_ = smaller;
+}
+
+void Stage::wake(bool smaller) noexcept AMP_RT {
+  resize(smaller, rests_);
   if (!rests_) return;
   rests_ = false;
   if (rings_) block_->reset();  // no echoes of what was played before its rest

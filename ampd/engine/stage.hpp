@@ -33,9 +33,12 @@ class Stage {
 
   /// Fade the block out as bypass does, and from then on do not even play it: it costs nothing.
   void rest() noexcept AMP_RT;
-  /// Play it again: unheard for as long as it remembers, then faded in; what rings begins anew.
-  void wake() noexcept AMP_RT;
-  [[nodiscard]] bool rests() const noexcept AMP_RT { return rests_; }
+  /// Play it again, in its smallest size or as it is set: unheard for as long as it remembers, then
+  /// faded in; what rings begins anew. One that does not rest changes its size while it is heard.
+  void wake(bool smaller) noexcept AMP_RT;
+  [[nodiscard]] Plays plays() const noexcept AMP_RT {
+    return rests_ ? Plays::kNothing : smaller_ ? Plays::kSmaller : Plays::kWhole;
+  }
   void reset() noexcept AMP_RT;
 
   /// In place. A block that rings mixes with a dry side that stays whole up to the middle of its
@@ -45,6 +48,7 @@ class Stage {
   [[nodiscard]] size_t memory_bytes() const noexcept;
 
  private:
+  void resize(bool smaller, bool at_once) noexcept AMP_RT;
   void keep_dry(const Signal& signal) noexcept AMP_RT;
   [[nodiscard]] bool listens(int frames) noexcept AMP_RT;
   void pass(Signal& signal) noexcept AMP_RT;
@@ -60,6 +64,7 @@ class Stage {
   dsp::Ramp mix_;
   dsp::Ramp present_;  ///< 0 while it rests
   bool rests_ = false;
+  bool smaller_ = false;
   int64_t unheard_frames_ = 0;   ///< that it has still to hear before it fades in
   std::vector<float> delay_[2];  ///< the dry side's wait, a ring each
   size_t delay_at_ = 0;

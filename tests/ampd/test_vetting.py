@@ -487,6 +487,9 @@ def test_a_block_that_rests_is_named_and_forgotten_with_its_rig(library: Library
             observer.take([Fact()])
             assert quarantined(session) == (Quarantined("drive", "amp", ("tiny",), "slow"),)
             assert "more than this machine carries" in session.state.last_error
+            observer.take([Fact(value=0.5)])
+            assert quarantined(session) == (Quarantined("drive", "amp", ("tiny",), "smaller"),)
+            assert "amp plays its smallest size" in session.state.last_error
             observer.take([Fact(value=0.0)])
             assert not quarantined(session)
             observer.take([Fact()])

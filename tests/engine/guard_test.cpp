@@ -41,6 +41,16 @@ class Told {
   void late(const std::vector<double>& blocks) {
     for (int i = 0; i < 3; ++i) callback(blocks);
   }
+  /// The same of a block that has a smaller size.
+  void late_in_sizes(const std::vector<double>& blocks) {
+    late(blocks);
+    guard.offer_smaller();
+  }
+  [[nodiscard]] std::vector<Plays> plays() const {
+    std::vector<Plays> all;
+    for (const Guard::Advice& advice : advices) all.push_back(advice.plays);
+    return all;
+  }
   void callbacks(double seconds, const std::vector<double>& blocks) {
     for (const int64_t end = frame + static_cast<int64_t>(seconds * kRate); frame < end;)
       callback(blocks);
@@ -65,11 +75,10 @@ struct FakeClock {
 /// An engine of two amps that a host plays, on the fake clock.
 class Slow {
  public:
-  Slow() : engine(kRate, options()) {
-    for (const unsigned seed : {1U, 2U}) {
-      nlohmann::json document = native_model(4, 3, {1, 2, 4}, seed);
-      files_.push_back(dir_.write(std::to_string(seed) + ".json", document.dump()));
-    }
+  explicit Slow(const nlohmann::json& first = native_model(4, 3, {1, 2, 4}, 1))
+      : engine(kRate, options()) {
+    files_.push_back(dir_.write("1.json", first.dump()));
+    files_.push_back(dir_.write("2.json", native_model(4, 3, {1, 2, 4}, 2).dump()));
     engine.park(0, engine.build(rig()));
     engine.select(0, false);
     engine.attach(0);
@@ -135,7 +144,7 @@ TEST_CASE("of three late callbacks in a row the third makes the dearest block re
   CHECK(told.callback({0.2, 0.8, 0.1}).block == -1);
   const Guard::Advice advice = told.callback({0.2, 0.8, 0.1});
   CHECK(advice.block == 1);
-  CHECK(advice.rests);
+  CHECK(advice.plays == Plays::kNothing);
 }
 
 TEST_CASE("three late callbacks within a second count, three within longer do not") {
@@ -220,7 +229,7 @@ TEST_CASE("a block that wakes is heard once it has heard as much as it remembers
   play(512);
   const std::vector<float> resting = play(64);
   CHECK(resting == dry(64));
-  stage.wake();
+  stage.wake(false);
   const std::vector<float> waking = play(192);
   CHECK(waking == dry(192));
   play(512);
@@ -239,11 +248,11 @@ TEST_CASE("what rests is tried again after ten seconds, once, and then left alon
   told.callbacks(0.4, {0.1, 0});
   REQUIRE(told.advices.size() == 2);
   CHECK(told.advices[1].block == 1);
-  CHECK_FALSE(told.advices[1].rests);
+  CHECK(told.advices[1].plays == Plays::kWhole);
   CHECK(told.frame - rested_at >= 9.7 * kRate);
   told.late({0.1, 1.2});
   REQUIRE(told.advices.size() == 3);
-  CHECK(told.advices[2].rests);
+  CHECK(told.advices[2].plays == Plays::kNothing);
   told.callbacks(120, {0.1, 0});
   CHECK(told.advices.size() == 3);
 }
@@ -260,6 +269,40 @@ TEST_CASE("a machine that is fast again has all blocks back, the last that went 
   CHECK(told.advices[3].block == 1);
 }
 
+TEST_CASE(
+    "a block in sizes plays its smaller one once it has faded out, and ten seconds later all") {
+  Told told;
+  told.late_in_sizes({0.1, 1.2});
+  const int64_t rested_at = told.frame;
+  while (told.advices.size() < 2) told.callback({0.1, 0});
+  CHECK(told.advices[1].block == 1);
+  CHECK(told.frame - rested_at >= 0.020 * kRate);
+  CHECK(told.frame - rested_at < 0.022 * kRate);
+  told.callbacks(9.9, {0.1, 0.3});
+  CHECK(told.plays() == std::vector{Plays::kNothing, Plays::kSmaller});
+  told.callbacks(0.2, {0.1, 0.3});
+  CHECK(told.plays() == std::vector{Plays::kNothing, Plays::kSmaller, Plays::kWhole});
+  told.late_in_sizes({0.1, 1.2});
+  told.callbacks(120, {0.1, 0.3});
+  CHECK(told.plays() == std::vector{Plays::kNothing, Plays::kSmaller, Plays::kWhole,
+                                    Plays::kNothing, Plays::kSmaller});
+}
+
+TEST_CASE("a smaller size that is too much goes too, and all comes back by the same steps") {
+  Told told;
+  told.late_in_sizes({0.1, 1.2});
+  told.callbacks(0.1, {0.1, 0.3});
+  told.late({0.1, 1.1});
+  CHECK(told.plays() == std::vector{Plays::kNothing, Plays::kSmaller, Plays::kNothing});
+  told.callbacks(9.9, {0.1, 0});
+  CHECK(told.advices.size() == 3);
+  told.callbacks(10.2, {0.1, 0.2});
+  told.callbacks(60, {0.1, 0.2});
+  CHECK(told.plays() == std::vector{Plays::kNothing, Plays::kSmaller, Plays::kNothing,
+                                    Plays::kSmaller, Plays::kWhole});
+  for (const Guard::Advice& advice : told.advices) CHECK(advice.block == 1);
+}
+
 TEST_CASE("a rig that is selected again is tried again at once") {
   Told told;
   told.late({0.1, 1.2});
@@ -270,7 +313,7 @@ TEST_CASE("a rig that is selected again is tried again at once") {
   told.guard.pardon();
   const Guard::Advice advice = told.callback({0.1, 0});
   CHECK(advice.block == 1);
-  CHECK_FALSE(advice.rests);
+  CHECK(advice.plays == Plays::kWhole);
 }
 
 TEST_CASE("what was counted of one rig does not fall on the next") {
@@ -333,6 +376,69 @@ TEST_CASE("a block that goes and comes back does not click") {
   Slow whole;
   for (size_t i = 0; i < all.size() / kPeriod; ++i) whole.callback(0, 0);
   CHECK(largest_difference(again, whole.callback(0, 0)) < 1e-5F);
+}
+
+TEST_CASE("an engine that is late plays the smaller size of its amp, and then the whole one") {
+  const nlohmann::json small = nam_model(2, 1, {1, 2, 4}, 3);
+  const nlohmann::json sizes = two_sizes(small, nam_model(8, 4, {1, 2, 4}, 4));
+  Slow slow(sizes);
+  Slow smaller(small);
+  Slow whole(sizes);
+  std::vector<float> all;
+  const auto play = [&](int callbacks, double first_share) {
+    for (int i = 0; i < callbacks; ++i) {
+      const std::vector<float> more = slow.callback(first_share, 0.1);
+      all.insert(all.end(), more.begin(), more.end());
+      smaller.callback(0, 0);
+      whole.callback(0, 0);
+    }
+  };
+  const auto step = [&] {
+    float largest = 0;
+    for (size_t i = 1; i < all.size(); ++i)
+      largest = std::max(largest, std::abs(all[i] - all[i - 1]));
+    return largest;
+  };
+  play(100, 0.1);
+  float steady = step();
+  play(3, 1.2);
+  play(200, 0.1);
+  std::vector<Fact> told = rests(slow.engine);
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].value == 1);
+  CHECK(told[1].value == 0.5F);
+  const std::vector<float> spared = smaller.callback(0, 0);
+  CHECK(peak(spared) > 0.01F);
+  // The second amp and what is taken off as direct current have long forgotten the other size.
+  CHECK(largest_difference(slow.callback(0, 0.1), spared) < 1e-5F);
+  CHECK(largest_difference(whole.callback(0, 0), spared) > 0.001F);
+  play(11 * kRate / kPeriod, 0.1);
+  told = rests(slow.engine);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].value == 0);
+  CHECK(largest_difference(slow.callback(0, 0.1), whole.callback(0, 0)) < 1e-5F);
+  // The dry sine itself steps by 0.033, the sounds are mixed in between.
+  CHECK(step() <= steady + 0.035F);
+}
+
+TEST_CASE("what the player wants of the size holds once the machine can") {
+  const nlohmann::json small = nam_model(2, 1, {1, 2, 4}, 3);
+  Slow slow(two_sizes(small, nam_model(8, 4, {1, 2, 4}, 4)));
+  const int quality = slow.engine.build(slow.rig())->find("one/quality");
+  for (int i = 0; i < 3; ++i) slow.callback(1.2, 0.1);
+  for (int i = 0; i < 200; ++i) slow.callback(0.1, 0.1);
+  slow.engine.set_param(0, quality, 0);
+  for (int i = 0; i < 11 * kRate / kPeriod; ++i) slow.callback(0.1, 0.1);
+  CHECK(rests(slow.engine).size() == 3);
+  Slow smaller(small);
+  for (int i = 0; i < 203 + 11 * kRate / kPeriod; ++i) smaller.callback(0, 0);
+  CHECK(largest_difference(slow.callback(0.1, 0.1), smaller.callback(0, 0)) < 1e-5F);
+  // There is no smaller one now: it is left out as any block.
+  for (int i = 0; i < 3; ++i) slow.callback(1.2, 0.1);
+  for (int i = 0; i < 200; ++i) slow.callback(0.1, 0.1);
+  const std::vector<Fact> told = rests(slow.engine);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].value == 1);
 }
 
 TEST_CASE("without a host nothing rests, however long it takes") {

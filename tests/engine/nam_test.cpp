@@ -183,7 +183,7 @@ TEST_CASE("a container starts at its largest model and fades to the one that qua
       run(*load(linear({1, 0.5}))->make_net(dsp::best_isa()), input, 64);
   const auto net = model->make_net(dsp::best_isa());
   CHECK(run(*net, input, 64) == large);
-  net->set_quality(0.49F);
+  net->set_quality(0.49F, false);
   std::vector<float> fading = run(*net, input, 64);
   CHECK(std::equal(fading.begin() + 1100, fading.end(), small.begin() + 1100));
   float jump = 0;
@@ -192,9 +192,11 @@ TEST_CASE("a container starts at its largest model and fades to the one that qua
     jump = std::min(jump, gain);  // always between the two
   }
   CHECK(jump >= 0);
-  net->set_quality(0.5F);
-  net->reset();
+  net->set_quality(0.5F, true);
   CHECK(run(*net, input, 17) == large);
+  net->set_quality(0, false);
+  net->reset();
+  CHECK(run(*net, input, 17) == small);
 }
 
 TEST_CASE("a slimmable WaveNet plays the first channels of every tensor") {
@@ -229,7 +231,7 @@ TEST_CASE("a slimmable WaveNet plays the first channels of every tensor") {
   narrow["weights"] = weights;
   const auto model = load(full);
   const auto net = model->make_net(dsp::best_isa());
-  net->set_quality(0.4F);
+  net->set_quality(0.4F, false);
   net->reset();
   const std::vector<float> input = noise(300, 9);
   CHECK(run(*net, input, 64) == run(*load(narrow)->make_net(dsp::best_isa()), input, 64));

@@ -316,12 +316,11 @@ int64_t late_clock() noexcept AMP_RT {
   return now_ns += dearer_ns;
 }
 
-/// A rig that is too much for the machine loses a block, and gets it back, with the checks armed.
-void prove_rests() {
+/// A rig that is too much for the machine loses its last block, has it back in a smaller size first
+/// where it comes in several (smaller: so often), and then whole, with the checks armed.
+void prove_rests(const RigSpec& rig, int smaller) {
   Engine engine(48000, {.threaded = false, .isa = dsp::best_isa(), .clock = late_clock});
-  const test::TempDir dir;
-  const std::string file = dir.write("m.json", test::native_model(8, 3, {1, 2, 4}, 1).dump());
-  engine.park(0, engine.build(ringing_rig(file, 1)));
+  engine.park(0, engine.build(rig));
   engine.select(0, false);
   engine.attach(0);
   heap_calls = lock_calls = 0;
@@ -329,6 +328,7 @@ void prove_rests() {
   std::vector<float> left(64);
   std::vector<float> right(64);
   int rests = 0;
+  int shrinks = 0;
   int wakes = 0;
   for (int round = 0; round < 12 * 750; ++round) {
     dearer_ns = round > 100 && round < 104 ? 1'000'000 : 0;
@@ -341,11 +341,12 @@ void prove_rests() {
     engine.service();
     for (const Fact& fact : engine.facts()) {
       rests += fact.kind == Fact::Kind::kRest && fact.value == 1 ? 1 : 0;
+      shrinks += fact.kind == Fact::Kind::kRest && fact.value == 0.5F ? 1 : 0;
       wakes += fact.kind == Fact::Kind::kRest && fact.value == 0 ? 1 : 0;
     }
   }
   engine.detach();
-  expect(rests == 1 && wakes == 1, "a block rested and came back");
+  expect(rests == 1 && shrinks == smaller && wakes == 1, "a block rested and came back");
   expect(heap_calls == 0 && lock_calls == 0, "the audio thread did nothing forbidden meanwhile");
 }
 
@@ -400,6 +401,12 @@ int main(int argc, char** argv) {
   else
     std::printf("skipped: memory may not be locked here, page faults prove nothing\n");
   prove_storms(wanted);
-  prove_rests();
+  const std::string one = dir.write("m.json", test::native_model(8, 3, {1, 2, 4}, 1).dump());
+  const std::string sizes = dir.write(
+      "m.nam",
+      test::two_sizes(test::nam_model(2, 1, {1, 2}, 1), test::nam_model(8, 4, {1, 2}, 2)).dump());
+  prove_rests(ringing_rig(one, 1), 0);
+  prove_rests(
+      {.values = {}, .blocks = {{.kind = "amp", .name = "amp", .values = {}, .model = sizes}}}, 1);
   return failures == 0 ? 0 : 1;
 }

@@ -56,9 +56,11 @@ void try_model(const nn::Model& model) {
   const auto net = model.make_net(dsp::best_isa());
   play(*net, 4, 1);
   net->set_knob(0, 1);
-  net->set_quality(0);
+  net->set_quality(0, false);
   play(*net, 2, 2);
   net->reset();
+  play(*net, 2, 3);
+  net->set_quality(1, true);
   play(*net, 2, 3);
   if (net->memory_bytes() == 0) fail("the net says that it needs no memory");
   const double warm = macs * (info.receptive_field_frames + info.memory_frames);

@@ -83,14 +83,23 @@ class Amp final : public Block {
     }
     if (param == family_param_) return family_.turn(value, jump);
     if (param == quality_param_) {
-      for (Family::Member& each : family_.members()) each.hosted.net->set_quality(value);
-      return;
+      quality_ = value;
+      return choose_size(false);
     }
     dsp::Ramp& ramp = param == kGain ? gain_ : level_;
     jump ? ramp.jump(from_db(value)) : ramp.to(from_db(value));
   }
 
   [[nodiscard]] bool has_mix() const noexcept override { return true; }
+
+  [[nodiscard]] bool can_shrink() const noexcept AMP_RT override {
+    return quality_param_ >= 0 && quality_ > 0 && !shrunk_;
+  }
+
+  void shrink(bool on, bool at_once) noexcept AMP_RT override {
+    shrunk_ = on;
+    choose_size(at_once);
+  }
 
   void reset() noexcept AMP_RT override { family_.reset(); }
 
@@ -123,6 +132,12 @@ class Amp final : public Block {
            .hosted = nn::host_net(*models[m], context.isa, context.sample_rate_hz),
            .starts_anew = models[m]->info.memory_frames > 0 || models[m]->info.has_quality});
     return members;
+  }
+
+  /// Of the nets that sleep too.
+  void choose_size(bool at_once) noexcept AMP_RT {
+    for (Family::Member& each : family_.members())
+      each.hosted.net->set_quality(shrunk_ ? 0 : quality_, at_once);
   }
 
   /// Whole blocks while the knobs rest, short ones while one of them moves.
@@ -161,6 +176,8 @@ class Amp final : public Block {
   std::vector<ParamInfo> params_;  ///< its own, knob of a family, quality, knobs of the models
   int family_param_ = -1;
   int quality_param_ = -1;
+  float quality_ = kQuality.default_value;
+  bool shrunk_ = false;  ///< the machine's need, over the player's wish
   int first_knob_ = kOwnCount;
   std::vector<ModelKnob> knobs_;
 };

@@ -80,6 +80,14 @@ void Pair::set_tempo(float bpm, bool jump) noexcept AMP_RT {
   for (Side& side : sides_) side.block->set_tempo(bpm, jump);
 }
 
+bool Pair::can_shrink() const noexcept AMP_RT {
+  return sides_[0].block->can_shrink() || sides_[1].block->can_shrink();
+}
+
+void Pair::shrink(bool on, bool at_once) noexcept AMP_RT {
+  for (Side& side : sides_) side.block->shrink(on, at_once);
+}
+
 int Pair::latency_frames() const noexcept AMP_RT {
   return std::max(sides_[0].block->latency_frames(), sides_[1].block->latency_frames());
 }

@@ -24,6 +24,8 @@ class Pair final : public Block {
   void process(Signal& signal) noexcept AMP_RT override;
   void set_tempo(float bpm, bool jump) noexcept AMP_RT override;
   [[nodiscard]] bool has_mix() const noexcept override { return true; }
+  [[nodiscard]] bool can_shrink() const noexcept AMP_RT override;
+  void shrink(bool on, bool at_once) noexcept AMP_RT override;
   [[nodiscard]] int latency_frames() const noexcept AMP_RT override;
   [[nodiscard]] int memory_frames() const noexcept AMP_RT override;
   [[nodiscard]] int grid_frames() const noexcept AMP_RT override;

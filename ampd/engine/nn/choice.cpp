@@ -20,11 +20,12 @@ class ChoiceNet final : public Net {
     nets_[playing_]->reset();
   }
 
-  void set_quality(float quality) noexcept AMP_RT override {
+  void set_quality(float quality, bool at_once) noexcept AMP_RT override {
     wanted_ = 0;
     while (wanted_ + 1 < nets_.size() &&
            !(static_cast<double>(quality) < model_.choices[wanted_].below))
       ++wanted_;
+    if (at_once && (playing_ != wanted_ || coming_ != wanted_)) reset();
   }
 
   void process(const float* in, float* out, int frames) noexcept AMP_RT override {
@@ -84,8 +85,8 @@ class SequenceNet final : public Net {
     }
   }
 
-  void set_quality(float quality) noexcept AMP_RT override {
-    for (const auto& net : nets_) net->set_quality(quality);
+  void set_quality(float quality, bool at_once) noexcept AMP_RT override {
+    for (const auto& net : nets_) net->set_quality(quality, at_once);
   }
 
   void process(const float* in, float* out, int frames) noexcept AMP_RT override {

@@ -61,9 +61,13 @@ class Net {
   virtual void process(const float* in, float* out, int frames) noexcept AMP_RT = 0;
 
   /// 0 is the smallest, 1 the largest size of a model that has several, which is where a net
-  /// starts. A change fades in once the size that comes has heard as much as it remembers; reset
-  /// makes it at once. Thread: the owner's.
-  virtual void set_quality(float) noexcept AMP_RT {}
+  /// starts. A change fades in once the size that comes has heard as much as it remembers;
+  /// `at_once` it plays from the next frame on, as if behind silence, and so it does after a reset.
+  /// Thread: the owner's.
+  virtual void set_quality(float quality, bool at_once) noexcept AMP_RT {
+    static_cast<void>(quality);
+    static_cast<void>(at_once);
+  }
 
   /// Turn a knob of ModelInfo::knobs, from the next process on; 0.5 until then. reset leaves it.
   virtual void set_knob(int knob, float value) noexcept AMP_RT {

@@ -175,7 +175,9 @@ class ResampledNet final : public Net {
     host_row_ = row(frames);
   }
 
-  void set_quality(float quality) noexcept AMP_RT override { net_->set_quality(quality); }
+  void set_quality(float quality, bool at_once) noexcept AMP_RT override {
+    net_->set_quality(quality, at_once);
+  }
   void set_knob(int knob, float value) noexcept AMP_RT override { net_->set_knob(knob, value); }
 
   [[nodiscard]] size_t memory_bytes() const noexcept override {
