@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ampd import _engine
 from tests.demo.guitar import make
-from tests.engine.conftest import MODELS, SHARED, TEST_START, TEST_STOP
-from tests.engine.test_agreement import CORPUS, SHIPPED, nam_rows, relative_error, truth
+from tests.engine.conftest import CORPUS, MODELS, SHARED, TEST_START, TEST_STOP
+from tests.engine.test_agreement import SHIPPED, nam_rows, relative_error, truth
 
 BLOCKS = (1, 7, 64, 4096)
 

@@ -1,7 +1,6 @@
 """The same model and the same input give the same sound, in the engine and everywhere else."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from ampd import _engine
-from tests.engine.conftest import MODELS, SHARED
+from tests.engine.conftest import CORPUS, MODELS, row_name, with_isas
 from trainer.model_json import read_model
 from trainer.networks import reference_forward
 
 SHIPPED = ("ts9", "champ")
-CORPUS = SHARED / "model-corpus"
-LARGE_BYTES = 50_000
 
 
 def nam_rows(with_golden: bool) -> list[dict[str, object]]:
@@ -31,28 +28,6 @@ def nam_rows(with_golden: bool) -> list[dict[str, object]]:
         and bool(row["golden"]) == with_golden
         and row["architecture"] != "LSTM"
     ]
-
-
-def row_name(row: dict[str, object]) -> str:
-    return Path(str(row["file"])).name
-
-
-def with_isas(rows: list[dict[str, object]]) -> list[object]:
-    """Each row with each instruction set; large nets without the best are for make test-long."""
-    return [
-        pytest.param(
-            row,
-            isa,
-            id=f"{row_name(row)}-{isa}",
-            marks=pytest.mark.long if isa != _engine.isas()[-1] and is_large(row) else (),
-        )
-        for row in rows
-        for isa in _engine.isas()
-    ]
-
-
-def is_large(row: dict[str, object]) -> bool:
-    return (CORPUS / str(row["file"])).stat().st_size > LARGE_BYTES
 
 
 ABSENT = pytest.mark.skip(reason="shared/model-corpus is absent")

@@ -10,9 +10,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampd import _engine
-from tests.engine.conftest import SHARED
+from tests.engine.conftest import CORPUS, with_isas
 
-CORPUS = SHARED / "model-corpus"
 # Absolute, as the references themselves support: the corpus's README, formats.md section 4.
 TOLERANCE = {"nam": 1e-4, "rtneural": 2e-4, "agam": 2e-4, "pedalnet": 5e-5}
 CHAOTIC_FRAMES = 2400  # 50 ms: until float32 and float64 part
@@ -45,8 +44,7 @@ def test_corpus_has_rows_of_every_family() -> None:
     assert {row["family"] for row in rows(golden=True)} == set(TOLERANCE)
 
 
-@pytest.mark.parametrize("isa", _engine.isas())
-@pytest.mark.parametrize("row", rows(golden=True), ids=name_of)
+@pytest.mark.parametrize(("row", "isa"), with_isas(rows(golden=True)))
 def test_engine_equals_the_reference(row: dict[str, Any], isa: str) -> None:
     assert error_of(row, isa) <= TOLERANCE[row["family"]]
 
