@@ -1,5 +1,7 @@
 """An OSC client that is not ours: one UDP socket, messages out, messages in with their arrival."""
 
+import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 Value = str | int | float | bool
 LIMIT_S = 20.0
+PORTS = range(20_000, 32_000)  # below those that the kernel gives away by itself
+CHANCE = random.SystemRandom()  # two processes whose tests set a seed would take the same
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,14 @@ class Message:
 
 
 def free_port() -> int:
-    """A UDP port of the loopback that nobody holds at this moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody holds at this moment, by UDP or TCP, and that the kernel
+    gives to nobody who asks for any."""
+    while True:
+        port = CHANCE.choice(PORTS)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                probes.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+            return port
 
 
 class Osc:
