@@ -5,12 +5,11 @@ all the time, with busy processes beside it.  A second server carries the same g
 that does nothing in the daemon's place (bare_client.c): its xruns are the machine's own.  What the
 callback costs in processor time is measured beside them, because a wall clock on a shared machine
 measures the others; and since a host takes time from its guest that the guest's clocks count as
-the thread's own, so is a yardstick of the same length.  What is not rarer in the yardstick is not
-the engine's.
+the thread's own, so is a yardstick of the same length.  What is as frequent in the yardstick is
+the machine's; the figures asked hold all the same.
 """
 
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -31,9 +30,9 @@ from tests.e2e.gig import HERE
 
 MINUTES = float(os.environ.get("MINUTES") or 10)
 ASK_S = 0.05
-MOST_P999 = 0.35  # of a period
+MOST, MOST_P999 = 0.5, 0.35  # shares of a period
 MOST_GROWN_MB = 1.0
-WARM_SHARE = 0.1  # of the run: until then Python's heap takes the State's size
+WARM_SHARE = 0.1  # of the run, before what is held is noted
 PROGRAM = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "ampd.cli")
 BUSY = "while True: sum(range(10000))"
 
@@ -75,11 +74,6 @@ def in_words(cost: dict[str, float]) -> str:
     places = ", ".join(f"{key} {cost[key]:.1%}" for key in ("p50", "p99", "p99.9"))
     counts = f"{cost['over_half']:.0f} over a half, {cost['late']:.0f} over all of it"
     return f"{places}, max {cost['maximum']:.1%}, {counts}"
-
-
-def chance_above(count: float) -> float:
-    """The most that another count of as rare events is by chance, 999 times in 1000."""
-    return count + 3.1 * math.sqrt(2 * count) + 3
 
 
 def bare_program(folder: Path) -> Path:
@@ -188,10 +182,10 @@ def soak(folder: Path, seconds: float) -> Result:
         f"{late['late_machine']} by the clock alone; xruns {with_us['xruns']}, of the same graph "
         f"without the daemon {without['xruns']}; memory {grown_mb:+.2f} MB, "
         f"descriptors, threads and maps {'equal' if same else f'{before} -> {after}'}",
-        engine["p99.9"] < MOST_P999
-        and engine["over_half"] <= chance_above(yardstick["over_half"])
-        and engine["late"] <= chance_above(yardstick["late"])
-        and with_us["xruns"] <= chance_above(without["xruns"])
+        late["late_engine"] == 0
+        and engine["maximum"] < MOST
+        and engine["p99.9"] < MOST_P999
+        and with_us["xruns"] <= without["xruns"]
         and same
         and grown_mb <= MOST_GROWN_MB,
     )
@@ -213,8 +207,8 @@ FAULTS = (
     Fault(
         "R5",
         f"{MINUTES:g} minutes at 64 frames and 48 kHz, A1 standard, the control side under load",
-        "0 xruns by the engine: callback CPU p99.9 < 35 % of a period, over a half no oftener than "
-        "the yardstick; raw xruns not above those without the daemon but by chance; nothing grows",
+        "0 xruns by the engine: callback CPU max < 50 % of a period, p99.9 < 35 %; raw xruns not "
+        "above those of the same graph without the daemon; nothing grows",
         measure,
     ),
 )
