@@ -231,7 +231,7 @@ def show_state(state: dict[str, Any]) -> None:
             )
         )
     rows += [("warning", text) for text in state["warnings"]]
-    rows += [("left out", _quarantine_line(each)) for each in state["quarantined"]]
+    rows += [("not whole", _quarantine_line(each)) for each in state["quarantined"]]
     if state["store"]["error"]:
         rows.append(("not kept", state["store"]["error"]))
     if state["last_error"] not in ("", state["store"]["error"]):
@@ -243,8 +243,8 @@ def show_state(state: dict[str, Any]) -> None:
 
 def _quarantine_line(held: dict[str, Any]) -> str:
     why = {
-        "broken": "gave what is no number",
-        "slow": "is too much for this machine",
+        "broken": "is left out, it gave what is no number",
+        "slow": "is left out, it is too much for this machine",
         "smaller": "plays its smallest size, all of it is too much for this machine",
     }
     files = f" ({', '.join(held['models'])})" if held["models"] else ""
